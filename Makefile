@@ -1,0 +1,112 @@
+# make demo [FILE=path]   build, then run the demonstration (examples/wordcount)
+# make test               every check there is
+# `make help` lists the parts. Needs cargo, a C and a C++ compiler, make and Python >= 3.9; all else is fetched.
+
+PYTHON ?= python3
+VENV ?= .venv
+CARGO ?= cargo
+ifeq ($(origin CXX),default)
+CXX := c++
+endif
+
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+VENV_BIN := $(abspath $(VENV))/bin
+VENV_READY := $(VENV)/.ready
+FEATURES := --features capi
+PYTHON_DIRS := .ci python examples tests
+
+# What the tests, the examples and the processes that they start are told.
+export CARGO CC CXX TARGET VENV_BIN
+export SHARECELL_LIBRARY := $(TARGET)/release/libsharecell.so
+export SHARECELL_PYTHON := $(VENV_BIN)/python
+export PYTHONPATH := $(CURDIR)/python
+
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+.PHONY: help tools build venv demo test fmt lint test-rust test-c test-python test-examples test-wheel doc \
+	header format wheel clean
+
+help:
+	@echo 'make demo [FILE=path]  build, then run the demonstration'
+	@echo 'make test              every check below, and the demonstration'
+	@echo '  fmt                  is everything formatted? (`make format` formats)'
+	@echo '  lint                 clippy, ruff, mypy, shellcheck'
+	@echo '  test-rust            unit, integration and documentation tests'
+	@echo '  test-c               tests/c and tests/cpp'
+	@echo '  test-python          python/tests'
+	@echo '  test-examples        each example runs to its end'
+	@echo '  test-wheel           the wheel builds, and works where nothing else is installed'
+	@echo '  doc                  the Rust documentation, without a warning'
+	@echo 'make build             the library with its C ABI, the command and the Rust examples'
+	@echo 'make header            writes include/sharecell.h again from src/capi'
+	@echo 'make wheel             python/dist/sharecell-*.whl'
+	@echo 'make clean             removes target and .venv'
+
+tools:
+	@.ci/tools.sh
+
+# Examples are built along, always: cargo keeps one libsharecell.so, and builds it anew when what is asked for differs.
+build: tools
+	$(CARGO) build --release $(FEATURES) --lib --bins --examples
+	@.ci/soname.sh
+
+venv: $(VENV_READY)
+$(VENV_READY): python/requirements-dev.txt .ci/venv.sh
+	.ci/venv.sh '$(PYTHON)' '$(VENV)' $<
+	@touch $@
+
+demo: build venv
+	@.ci/demo.sh '$(FILE)'
+
+test:
+	@MAKE='$(MAKE)' .ci/test.sh
+
+fmt: venv
+	$(CARGO) fmt --check
+	.ci/clang-format.sh --dry-run --Werror
+	'$(VENV_BIN)/ruff' format --check $(PYTHON_DIRS)
+
+format: venv
+	$(CARGO) fmt
+	.ci/clang-format.sh -i
+	'$(VENV_BIN)/ruff' format $(PYTHON_DIRS)
+	'$(VENV_BIN)/ruff' check --fix $(PYTHON_DIRS)
+
+lint: venv
+	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) clippy --all-targets $(FEATURES) -- -D warnings
+	$(CARGO) clippy --all-targets --all-features -- -D warnings
+	'$(VENV_BIN)/ruff' check $(PYTHON_DIRS)
+	cd python && '$(VENV_BIN)/mypy' sharecell
+	'$(VENV_BIN)/shellcheck' .ci/run .ci/*.sh tests/*.sh
+
+# The profile is dev, for its overflow checks and debug assertions; the processes that the tests start load the release build.
+test-rust: build venv
+	$(CARGO) test --no-fail-fast $(FEATURES)
+
+test-c: build
+	@tests/run-programs.sh c cpp
+
+test-python: build venv
+	cd python && '$(VENV_BIN)/python' -m pytest tests
+
+test-examples: build venv
+	@tests/run-programs.sh examples
+
+doc:
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps $(FEATURES)
+
+header:
+	SHARECELL_BLESS=1 $(CARGO) test $(FEATURES) --test header
+
+wheel: venv
+	rm -rf python/dist
+	env -u PYTHONPATH '$(VENV_BIN)/python' -m pip wheel --quiet --no-deps --wheel-dir python/dist ./python
+	@ls python/dist/*.whl
+
+test-wheel: wheel
+	@.ci/test-wheel.sh
+
+clean:
+	$(CARGO) clean
+	rm -rf '$(VENV)' python/dist

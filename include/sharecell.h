@@ -1,0 +1,1112 @@
+/*
+ * sharecell: named values, arrays, locks, queues and pipes in memory that processes share.
+ *
+ * Generated from src/capi by `make header`: change it there.
+ *
+ * - Functions return shc_status: 0 is success; positive numbers are outcomes that are no mistake (timed out, would
+ *   block, closed; owner died: the lock *is* held); negative ones are errors. A number never changes its meaning.
+ * - Results come last, through pointers, and are written only on success, unless a function says otherwise. A buffer
+ *   is followed by its size.
+ * - Handles are opaque. Each has a function that closes it, which takes NULL too; closing never unlinks. Each type says
+ *   which threads may use it, and what becomes of it in a forked child.
+ * - Structs of options begin with their own size: set it with sizeof, and zero what you do not use.
+ * - `timeout_ns`: 0 tries, -1 waits for ever, any other number is the most that the whole call takes.
+ * - Pointers, lengths and kinds are checked. A NULL where none is allowed is an error, not a fault.
+ */
+
+
+#ifndef SHARECELL_H
+#define SHARECELL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * The first end; of a simplex pipe, the one that receives.
+ */
+#define SHC_END_A 0
+
+/**
+ * The second end; of a simplex pipe, the one that sends.
+ */
+#define SHC_END_B 1
+
+/**
+ * End B sends and end A receives, and not the other way round.
+ */
+#define SHC_PIPE_SIMPLEX 1
+
+/**
+ * The last participant to leave a new segment unlinks it.
+ */
+#define SHC_SEGMENT_EPHEMERAL 1
+
+/**
+ * Open a segment that belongs to another user, who can change and truncate it at will.
+ */
+#define SHC_SEGMENT_ANY_USER 2
+
+/**
+ * A value.
+ */
+#define SHC_KIND_VALUE 1
+
+/**
+ * An array.
+ */
+#define SHC_KIND_ARRAY 2
+
+/**
+ * A lock.
+ */
+#define SHC_KIND_LOCK 3
+
+/**
+ * A semaphore.
+ */
+#define SHC_KIND_SEMAPHORE 4
+
+/**
+ * A queue.
+ */
+#define SHC_KIND_QUEUE 5
+
+/**
+ * A pipe.
+ */
+#define SHC_KIND_PIPE 6
+
+/**
+ * An array of fixed length. Any thread may use it, and so may a forked child. Close it with shc_array_close.
+ */
+typedef struct shc_array shc_array;
+
+/**
+ * A mutual exclusion lock, not recursive. A process owns it: any of its threads may release it, and no other
+ * process. It stays with the parent when that forks. Close it with shc_lock_close, which does not release it.
+ */
+typedef struct shc_lock shc_lock;
+
+/**
+ * One end of a pipe. Any thread may use it, and so may a forked child, which holds the end as well. Close it
+ * with shc_pipe_close.
+ */
+typedef struct shc_pipe shc_pipe;
+
+/**
+ * A bounded first-in, first-out queue of byte strings, for any number of putters and getters. Any thread may
+ * use it, and so may a forked child. Close it with shc_queue_close.
+ */
+typedef struct shc_queue shc_queue;
+
+/**
+ * A segment that this process is attached to. Any thread may use it, and so may a forked child, which is a
+ * participant of its own. Close it with shc_segment_close.
+ */
+typedef struct shc_segment shc_segment;
+
+/**
+ * A counting semaphore. Any thread may use it, and so may a forked child. A process that is killed does not
+ * give back what it had acquired. Close it with shc_semaphore_close.
+ */
+typedef struct shc_semaphore shc_semaphore;
+
+/**
+ * A single value. Any thread may use it, and so may a forked child. Close it with shc_value_close.
+ */
+typedef struct shc_value shc_value;
+
+/**
+ * What a function returns: 0, an outcome above, or an error below.
+ */
+typedef int32_t shc_status;
+
+/**
+ * What elements are: a typecode as in Python's array module (c b B h H i I l L q Q f d ?), or, with
+ * typecode 0, plain data of a name, size and alignment that all languages agree on.
+ */
+typedef struct {
+    /**
+     * The typecode's character, or 0.
+     */
+    uint32_t typecode;
+    /**
+     * With typecode 0: the alignment in bytes, at most 64.
+     */
+    uint32_t align;
+    /**
+     * With typecode 0: the size in bytes.
+     */
+    uint64_t size;
+    /**
+     * With typecode 0: the type's name; else NULL.
+     */
+    const char *name;
+} shc_type;
+
+/**
+ * How to create a pipe. What is 0 has its default.
+ */
+typedef struct {
+    /**
+     * sizeof(shc_pipe_options).
+     */
+    size_t struct_size;
+    /**
+     * How many messages may be under way in a direction. Default 256.
+     */
+    uint64_t capacity;
+    /**
+     * How many bytes of a message are kept in its cell; larger ones spill into the segment's arena. Default 104.
+     */
+    uint64_t inline_bytes;
+    /**
+     * SHC_PIPE_SIMPLEX, or 0 for a duplex pipe.
+     */
+    uint32_t flags;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+} shc_pipe_options;
+
+/**
+ * An item or message that was taken and lies where it was put, to be read there and given back with the
+ * function of its queue or pipe. Copies of this struct mean the same item. In a forked child it is the
+ * parent's. If this process dies before, the item is delivered to somebody else.
+ */
+typedef struct {
+    /**
+     * Its bytes.
+     */
+    const void *data;
+    /**
+     * How many there are.
+     */
+    size_t len;
+    /**
+     * Its number: unique in its queue, and the same at each delivery.
+     */
+    uint64_t number;
+    /**
+     * How often it was delivered, this time included.
+     */
+    uint32_t deliveries;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+    /**
+     * The library's own.
+     */
+    uint64_t claim[2];
+} shc_item;
+
+/**
+ * A place in a queue or pipe that is being written, to be committed or aborted. Copies of this struct mean the
+ * same place. In a forked child it is the parent's. If this process dies before, nothing was put.
+ */
+typedef struct {
+    /**
+     * Where to write.
+     */
+    void *data;
+    /**
+     * How many bytes there are.
+     */
+    size_t len;
+    /**
+     * The library's own.
+     */
+    uint64_t claim[2];
+} shc_slot;
+
+/**
+ * How to create a queue. What is 0 has its default.
+ */
+typedef struct {
+    /**
+     * sizeof(shc_queue_options).
+     */
+    size_t struct_size;
+    /**
+     * How many items it holds. Default 1024.
+     */
+    uint64_t capacity;
+    /**
+     * The largest item in bytes. Default: as large as the segment admits.
+     */
+    uint64_t max_item;
+    /**
+     * The most bytes of items in it. Default: no limit but the segment's.
+     */
+    uint64_t max_bytes;
+    /**
+     * How many bytes of an item are kept in its cell; larger ones spill into the segment's arena. Default 104,
+     * or max_item up to 4096.
+     */
+    uint64_t inline_bytes;
+} shc_queue_options;
+
+/**
+ * Bytes to be put.
+ */
+typedef struct {
+    /**
+     * The bytes; NULL is fine if there are none.
+     */
+    const void *data;
+    /**
+     * How many there are.
+     */
+    size_t len;
+} shc_buffer;
+
+/**
+ * How to create or open a segment. What is 0 has its default.
+ */
+typedef struct {
+    /**
+     * sizeof(shc_segment_options).
+     */
+    size_t struct_size;
+    /**
+     * The size in bytes that a new segment may grow to: a ceiling, not a cost. Default 1 GiB.
+     */
+    uint64_t limit;
+    /**
+     * How long opening waits for somebody to create the segment, in nanoseconds. Default 0.
+     */
+    uint64_t wait_ns;
+    /**
+     * The permissions of a new segment, whatever the umask. Default 0600.
+     */
+    uint32_t mode;
+    /**
+     * How many processes may be attached at a time. Default 64, at most 4095.
+     */
+    uint32_t participants;
+    /**
+     * SHC_SEGMENT_EPHEMERAL, SHC_SEGMENT_ANY_USER.
+     */
+    uint32_t flags;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+} shc_segment_options;
+
+/**
+ * An object of a segment.
+ */
+typedef struct {
+    /**
+     * Its name, ended by a NUL.
+     */
+    char name[136];
+    /**
+     * What kind of object it is: one of SHC_KIND_*.
+     */
+    uint32_t kind;
+    /**
+     * Its typecode's character, or 0.
+     */
+    uint32_t typecode;
+    /**
+     * The size of an element, or of the largest item, in bytes.
+     */
+    uint64_t element_size;
+    /**
+     * The number of elements, or the capacity in items.
+     */
+    uint64_t count;
+} shc_object_info;
+
+/**
+ * A participant of a segment.
+ */
+typedef struct {
+    /**
+     * Its label in the segment, from 1.
+     */
+    uint32_t label;
+    /**
+     * Its process id, in its own pid namespace.
+     */
+    uint32_t pid;
+    /**
+     * When its process started, in clock ticks since boot; 0 in a forked child.
+     */
+    uint64_t start_time;
+    /**
+     * Its command's name, ended by a NUL.
+     */
+    char command[24];
+    /**
+     * Whether it lives, by the kernel's word.
+     */
+    bool alive;
+} shc_participant_info;
+
+/**
+ * Done.
+ */
+#define SHC_OK 0
+
+/**
+ * The call would have had to wait, and was told not to.
+ */
+#define SHC_WOULD_BLOCK 1
+
+/**
+ * The deadline passed.
+ */
+#define SHC_TIMED_OUT 2
+
+/**
+ * A signal handler ran during the wait.
+ */
+#define SHC_INTERRUPTED 3
+
+/**
+ * The object was shut down, or nobody is left at the other end.
+ */
+#define SHC_CLOSED 4
+
+/**
+ * The lock is held by the caller, and who held it before died: what it protects may be half changed.
+ */
+#define SHC_OWNER_DIED 5
+
+/**
+ * An argument makes no sense by itself.
+ */
+#define SHC_ERR_INVALID_ARGUMENT -1
+
+/**
+ * A name that no segment or object can have.
+ */
+#define SHC_ERR_INVALID_NAME -2
+
+/**
+ * Nothing has that name.
+ */
+#define SHC_ERR_NOT_FOUND -3
+
+/**
+ * Something has that name already.
+ */
+#define SHC_ERR_ALREADY_EXISTS -4
+
+/**
+ * The object of that name is of another kind.
+ */
+#define SHC_ERR_WRONG_KIND -5
+
+/**
+ * The object has another typecode or element type.
+ */
+#define SHC_ERR_WRONG_TYPE -6
+
+/**
+ * The object has another length, capacity or limit.
+ */
+#define SHC_ERR_WRONG_SIZE -7
+
+/**
+ * The segment has another layout version, byte order, word size or lock protocol.
+ */
+#define SHC_ERR_INCOMPATIBLE -8
+
+/**
+ * The file is not a segment.
+ */
+#define SHC_ERR_NOT_A_SEGMENT -9
+
+/**
+ * The segment's creator died before it was complete.
+ */
+#define SHC_ERR_UNFINISHED -10
+
+/**
+ * The segment's content contradicts itself.
+ */
+#define SHC_ERR_CORRUPTED -12
+
+/**
+ * The operating system refused access.
+ */
+#define SHC_ERR_PERMISSION_DENIED -13
+
+/**
+ * The file belongs to another user.
+ */
+#define SHC_ERR_WRONG_USER -14
+
+/**
+ * The memory of the machine that backs segments is exhausted.
+ */
+#define SHC_ERR_NO_SPACE -15
+
+/**
+ * The segment has reached the limit that it was created with.
+ */
+#define SHC_ERR_LIMIT_REACHED -16
+
+/**
+ * The item is larger than the object admits.
+ */
+#define SHC_ERR_TOO_LARGE -17
+
+/**
+ * The index is outside the array.
+ */
+#define SHC_ERR_OUT_OF_RANGE -18
+
+/**
+ * The value cannot be represented in the typecode.
+ */
+#define SHC_ERR_VALUE_RANGE -19
+
+/**
+ * What was to be released is not held.
+ */
+#define SHC_ERR_NOT_HELD -20
+
+/**
+ * What was to be released is held by another process.
+ */
+#define SHC_ERR_NOT_OWNER -21
+
+/**
+ * This process has no seat in the segment: it was made by a raw clone, or no seat was free at its fork.
+ */
+#define SHC_ERR_NOT_ATTACHED -22
+
+/**
+ * All participants' seats are taken.
+ */
+#define SHC_ERR_TABLE_FULL -23
+
+/**
+ * Handles, guards or views are still in use.
+ */
+#define SHC_ERR_BUSY -24
+
+/**
+ * The kernel, the file system or this end of a pipe cannot do that.
+ */
+#define SHC_ERR_UNSUPPORTED -25
+
+/**
+ * The object was removed.
+ */
+#define SHC_ERR_REMOVED -26
+
+/**
+ * A descriptor, mapping or similar resource of the process ran out.
+ */
+#define SHC_ERR_OUT_OF_RESOURCES -27
+
+/**
+ * Any other error of the operating system.
+ */
+#define SHC_ERR_SYSTEM -28
+
+/**
+ * A defect of this library, stopped at its border.
+ */
+#define SHC_ERR_PANIC -29
+
+/**
+ * The semaphore would exceed its maximum.
+ */
+#define SHC_ERR_OVERFLOW -30
+
+/**
+ * The segment was made before the machine was last started.
+ */
+#define SHC_ERR_STALE_BOOT -31
+
+/**
+ * The handle was closed, or is no handle of this type.
+ */
+#define SHC_ERR_INVALID_HANDLE -32
+
+/**
+ * The buffer is too small for what is to be written to it.
+ */
+#define SHC_ERR_BUFFER_TOO_SMALL -33
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * The version of this ABI; a library of another one must not be used. It is not the package's version.
+ */
+uint32_t shc_abi_version(void);
+
+/**
+ * The version of what lies in memory; segments of another version are refused.
+ */
+uint32_t shc_layout_version(void);
+
+/**
+ * The package's version, as text that lives for ever.
+ */
+const char *shc_version(void);
+
+/**
+ * Copies the sentence of this thread's last error (a negative status) and a NUL into a buffer, cut off if it
+ * is too small.
+ */
+shc_status shc_last_error(char *buffer, size_t size);
+
+/**
+ * Creates an array of `len` elements, all zero bytes. The caller closes it.
+ */
+shc_status shc_array_create(const shc_segment *segment,
+                            const char *name,
+                            const shc_type *ty,
+                            size_t len,
+                            shc_array **out);
+
+/**
+ * Opens an array of the same type, of any length. The caller closes it.
+ */
+shc_status shc_array_open(const shc_segment *segment, const char *name, const shc_type *ty, shc_array **out);
+
+/**
+ * Opens an array of the same type and length, or creates it. The caller closes it.
+ */
+shc_status shc_array_open_or_create(const shc_segment *segment,
+                                    const char *name,
+                                    const shc_type *ty,
+                                    size_t len,
+                                    shc_array **out);
+
+/**
+ * Closes a handle; NULL is fine.
+ */
+shc_status shc_array_close(shc_array *array);
+
+/**
+ * The number of elements.
+ */
+shc_status shc_array_len(const shc_array *array, size_t *out);
+
+/**
+ * The size of an element in bytes.
+ */
+shc_status shc_array_element_size(const shc_array *array, size_t *out);
+
+/**
+ * Copies elements from index `start` on to `out`: `size` bytes, a multiple of the element's size. An element
+ * of 1, 2, 4 or 8 bytes is read whole.
+ */
+shc_status shc_array_read(const shc_array *array, size_t start, void *out, size_t size);
+
+/**
+ * Copies `size` bytes, a multiple of the element's size, to the elements from index `start` on. An element
+ * of 1, 2, 4 or 8 bytes is written whole.
+ */
+shc_status shc_array_write(const shc_array *array, size_t start, const void *data, size_t size);
+
+/**
+ * Makes `count` elements from index `start` on equal to the one of `size` bytes that `element` points to.
+ */
+shc_status shc_array_fill(const shc_array *array,
+                          size_t start,
+                          size_t count,
+                          const void *element,
+                          size_t size);
+
+/**
+ * The address of the first element, valid while the handle is open. Others read and write there at any time.
+ */
+shc_status shc_array_address(const shc_array *array, void **out);
+
+/**
+ * Copies the text of an array up to its first NUL, without one, to a buffer; its length in bytes.
+ */
+shc_status shc_array_get_text(const shc_array *array, void *buffer, size_t size, size_t *len);
+
+/**
+ * Copies `len` bytes to the start of an array, and a NUL behind them if there is room.
+ */
+shc_status shc_array_set_text(const shc_array *array, const void *text, size_t len);
+
+/**
+ * Acquires the array's lock; as shc_value_lock.
+ */
+shc_status shc_array_lock(const shc_array *array, int64_t timeout_ns);
+
+/**
+ * Releases the array's lock; as shc_value_unlock.
+ */
+shc_status shc_array_unlock(const shc_array *array);
+
+/**
+ * Creates a lock. The caller closes it.
+ */
+shc_status shc_lock_create(const shc_segment *segment, const char *name, shc_lock **out);
+
+/**
+ * Opens a lock. The caller closes it.
+ */
+shc_status shc_lock_open(const shc_segment *segment, const char *name, shc_lock **out);
+
+/**
+ * Opens a lock, or creates it. The caller closes it.
+ */
+shc_status shc_lock_open_or_create(const shc_segment *segment, const char *name, shc_lock **out);
+
+/**
+ * Closes a handle; NULL is fine.
+ */
+shc_status shc_lock_close(shc_lock *lock);
+
+/**
+ * Acquires the lock: SHC_OK, or SHC_OWNER_DIED (it is held, too, and what it protects may be half changed);
+ * SHC_WOULD_BLOCK, SHC_TIMED_OUT, SHC_INTERRUPTED.
+ */
+shc_status shc_lock_acquire(const shc_lock *lock, int64_t timeout_ns);
+
+/**
+ * Releases the lock: SHC_OK, SHC_ERR_NOT_HELD, SHC_ERR_NOT_OWNER.
+ */
+shc_status shc_lock_release(const shc_lock *lock);
+
+/**
+ * The label of the participant that holds the lock, 0 if nobody does.
+ */
+shc_status shc_lock_holder(const shc_lock *lock, uint32_t *out);
+
+/**
+ * Creates a pipe and opens both of its ends. `options` may be NULL. The caller closes both.
+ */
+shc_status shc_pipe_create(const shc_segment *segment,
+                           const char *name,
+                           const shc_pipe_options *options,
+                           shc_pipe **out_a,
+                           shc_pipe **out_b);
+
+/**
+ * Opens one end of a pipe: SHC_END_A or SHC_END_B. SHC_CLOSED when the other side has already seen the
+ * end-of-file of this end. The caller closes it.
+ */
+shc_status shc_pipe_open(const shc_segment *segment, const char *name, uint32_t which, shc_pipe **out);
+
+/**
+ * Opens one end of a pipe, which must have been created with equal options, or creates it. `options` may be
+ * NULL. The caller closes it.
+ */
+shc_status shc_pipe_open_or_create(const shc_segment *segment,
+                                   const char *name,
+                                   uint32_t which,
+                                   const shc_pipe_options *options,
+                                   shc_pipe **out);
+
+/**
+ * Closes a handle; NULL is fine. When no process holds the end any more the other side is told.
+ */
+shc_status shc_pipe_close(shc_pipe *pipe);
+
+/**
+ * Sends a message of `len` bytes: SHC_OK; SHC_WOULD_BLOCK, SHC_TIMED_OUT, SHC_INTERRUPTED; SHC_CLOSED when
+ * nobody holds the other end any more; or an error. Unless SHC_OK nothing was sent.
+ */
+shc_status shc_pipe_send(const shc_pipe *pipe, const void *data, size_t len, int64_t timeout_ns);
+
+/**
+ * Receives the next message into a buffer; its length goes to `len`. SHC_WOULD_BLOCK, SHC_TIMED_OUT,
+ * SHC_INTERRUPTED; SHC_CLOSED at the end-of-file; SHC_ERR_BUFFER_TOO_SMALL, and the message is still there.
+ */
+shc_status shc_pipe_recv(const shc_pipe *pipe, void *buffer, size_t size, int64_t timeout_ns, size_t *len);
+
+/**
+ * Takes the next message in place; it must be given back with shc_pipe_release. Outcomes as of shc_pipe_recv.
+ */
+shc_status shc_pipe_recv_in_place(const shc_pipe *pipe, int64_t timeout_ns, shc_item *out);
+
+/**
+ * Gives a message back: it is done with. SHC_ERR_NOT_HELD if it was given back already.
+ */
+shc_status shc_pipe_release(const shc_pipe *pipe, const shc_item *item);
+
+/**
+ * A place for a message of up to `len` bytes, to be written and then given to shc_pipe_commit or
+ * shc_pipe_abort. Outcomes as of shc_pipe_send.
+ */
+shc_status shc_pipe_reserve(const shc_pipe *pipe, size_t len, int64_t timeout_ns, shc_slot *out);
+
+/**
+ * Sends the first `len` bytes of a place.
+ */
+shc_status shc_pipe_commit(const shc_pipe *pipe, const shc_slot *slot, size_t len);
+
+/**
+ * Gives a place back: nothing was sent.
+ */
+shc_status shc_pipe_abort(const shc_pipe *pipe, const shc_slot *slot);
+
+/**
+ * Waits until a message can be received, or the end-of-file; whether one of them came in time.
+ */
+shc_status shc_pipe_poll(const shc_pipe *pipe, int64_t timeout_ns, bool *out);
+
+/**
+ * Whether this end can send.
+ */
+shc_status shc_pipe_can_send(const shc_pipe *pipe, bool *out);
+
+/**
+ * Whether this end can receive.
+ */
+shc_status shc_pipe_can_recv(const shc_pipe *pipe, bool *out);
+
+/**
+ * Creates a queue. `options` may be NULL. The caller closes it.
+ */
+shc_status shc_queue_create(const shc_segment *segment,
+                            const char *name,
+                            const shc_queue_options *options,
+                            shc_queue **out);
+
+/**
+ * Opens a queue. The caller closes it.
+ */
+shc_status shc_queue_open(const shc_segment *segment, const char *name, shc_queue **out);
+
+/**
+ * Opens a queue, which must have been created with equal options, or creates it. `options` may be NULL. The
+ * caller closes it.
+ */
+shc_status shc_queue_open_or_create(const shc_segment *segment,
+                                    const char *name,
+                                    const shc_queue_options *options,
+                                    shc_queue **out);
+
+/**
+ * Closes a handle; NULL is fine. The queue itself goes on; see shc_queue_shutdown.
+ */
+shc_status shc_queue_close(shc_queue *queue);
+
+/**
+ * Puts an item of `len` bytes: SHC_OK; SHC_WOULD_BLOCK, SHC_TIMED_OUT, SHC_INTERRUPTED, SHC_CLOSED, or an
+ * error, and then nothing was put.
+ */
+shc_status shc_queue_put(const shc_queue *queue, const void *data, size_t len, int64_t timeout_ns);
+
+/**
+ * Puts `count` items in order; how many were put goes to `done`. Getters are woken once for all of them.
+ * Anything but SHC_OK means that nothing was put.
+ */
+shc_status shc_queue_put_many(const shc_queue *queue,
+                              const shc_buffer *items,
+                              size_t count,
+                              int64_t timeout_ns,
+                              size_t *done);
+
+/**
+ * Gets the oldest item into a buffer; its length goes to `len`. SHC_WOULD_BLOCK, SHC_TIMED_OUT,
+ * SHC_INTERRUPTED; SHC_CLOSED when the queue is shut down and nothing is left; SHC_ERR_BUFFER_TOO_SMALL, and
+ * the item is still there.
+ */
+shc_status shc_queue_get(const shc_queue *queue, void *buffer, size_t size, int64_t timeout_ns, size_t *len);
+
+/**
+ * Gets up to `max` items that are there, waiting for the first, one behind the other into a buffer; their
+ * lengths go to `lens`, which has room for `max`, and their number to `count`. It ends before an item for
+ * which the buffer has no room.
+ */
+shc_status shc_queue_get_many(const shc_queue *queue,
+                              void *buffer,
+                              size_t size,
+                              size_t *lens,
+                              size_t max,
+                              int64_t timeout_ns,
+                              size_t *count);
+
+/**
+ * Takes the oldest item in place; it must be given back with shc_queue_release or shc_queue_put_back. It costs
+ * one cell of the queue until then. Outcomes as of shc_queue_get.
+ */
+shc_status shc_queue_recv(const shc_queue *queue,
+                          int64_t timeout_ns,
+                          shc_item *out);
+
+/**
+ * Gives an item back: it is done with. SHC_ERR_NOT_HELD if it was given back already.
+ */
+shc_status shc_queue_release(const shc_queue *queue, const shc_item *item);
+
+/**
+ * Gives an item back undone: somebody else gets it.
+ */
+shc_status shc_queue_put_back(const shc_queue *queue, const shc_item *item);
+
+/**
+ * A place for an item of up to `len` bytes, to be written and then given to shc_queue_commit or
+ * shc_queue_abort. Outcomes as of shc_queue_put.
+ */
+shc_status shc_queue_reserve(const shc_queue *queue, size_t len, int64_t timeout_ns, shc_slot *out);
+
+/**
+ * Makes the first `len` bytes of a place an item that can be got.
+ */
+shc_status shc_queue_commit(const shc_queue *queue, const shc_slot *slot, size_t len);
+
+/**
+ * Gives a place back: nothing was put.
+ */
+shc_status shc_queue_abort(const shc_queue *queue, const shc_slot *slot);
+
+/**
+ * How many items can be got at this moment.
+ */
+shc_status shc_queue_qsize(const shc_queue *queue, size_t *out);
+
+/**
+ * Whether nothing can be got at this moment.
+ */
+shc_status shc_queue_empty(const shc_queue *queue, bool *out);
+
+/**
+ * Whether a put would have to wait at this moment.
+ */
+shc_status shc_queue_full(const shc_queue *queue, bool *out);
+
+/**
+ * How many items the queue holds.
+ */
+shc_status shc_queue_capacity(const shc_queue *queue, size_t *out);
+
+/**
+ * The largest item in bytes.
+ */
+shc_status shc_queue_max_item(const shc_queue *queue, uint64_t *out);
+
+/**
+ * Lets no more items in. Getters get what is left, then SHC_CLOSED; waiting putters get SHC_CLOSED.
+ */
+shc_status shc_queue_shutdown(const shc_queue *queue);
+
+/**
+ * Whether the queue was shut down.
+ */
+shc_status shc_queue_is_shutdown(const shc_queue *queue, bool *out);
+
+/**
+ * Creates a segment. `options` may be NULL. The caller closes the segment.
+ */
+shc_status shc_segment_create(const char *name, const shc_segment_options *options, shc_segment **out);
+
+/**
+ * Opens a segment. `options` may be NULL. The caller closes the segment.
+ */
+shc_status shc_segment_open(const char *name, const shc_segment_options *options, shc_segment **out);
+
+/**
+ * Opens a segment, or creates it where there is none. `options` may be NULL. The caller closes the segment.
+ */
+shc_status shc_segment_open_or_create(const char *name,
+                                      const shc_segment_options *options,
+                                      shc_segment **out);
+
+/**
+ * Takes the name from a segment. Who is attached goes on with it.
+ */
+shc_status shc_segment_unlink(const char *name);
+
+/**
+ * Closes a handle to a segment; NULL is fine. SHC_ERR_BUSY, with the handle still open, while objects of the
+ * segment are open in this process and this is its last handle to the segment.
+ */
+shc_status shc_segment_close(shc_segment *segment);
+
+/**
+ * Copies the segment's name and a NUL into a buffer.
+ */
+shc_status shc_segment_name(const shc_segment *segment, char *buffer, size_t size);
+
+/**
+ * The size in bytes that the segment may grow to.
+ */
+shc_status shc_segment_limit(const shc_segment *segment, uint64_t *out);
+
+/**
+ * The memory that the segment takes, in bytes.
+ */
+shc_status shc_segment_size(const shc_segment *segment, uint64_t *out);
+
+/**
+ * Whether the segment's name was taken from it, or leads to another segment by now.
+ */
+shc_status shc_segment_is_unlinked(const shc_segment *segment, bool *out);
+
+/**
+ * Takes the name from an object. Who has it open goes on with it; its memory is reused when the last one has
+ * closed it.
+ */
+shc_status shc_segment_remove(const shc_segment *segment, const char *name);
+
+/**
+ * Clears up after participants that have died; how many there were. Waiting calls do this by themselves.
+ */
+shc_status shc_segment_recover(const shc_segment *segment, size_t *out);
+
+/**
+ * Writes up to `room` of the segment's objects to `list`, in no particular order; how many there are in all.
+ */
+shc_status shc_segment_objects(const shc_segment *segment, shc_object_info *list, size_t room, size_t *count);
+
+/**
+ * Writes up to `room` of the segment's participants to `list`; how many there are in all.
+ */
+shc_status shc_segment_participants(const shc_segment *segment,
+                                    shc_participant_info *list,
+                                    size_t room,
+                                    size_t *count);
+
+/**
+ * Removes ephemeral and unfinished segments that nobody lives in; how many. Never a persistent segment.
+ */
+shc_status shc_gc(size_t *removed);
+
+/**
+ * Creates a semaphore with a first value of at most 2147483647. The caller closes it.
+ */
+shc_status shc_semaphore_create(const shc_segment *segment,
+                                const char *name,
+                                uint32_t value,
+                                shc_semaphore **out);
+
+/**
+ * Opens a semaphore. The caller closes it.
+ */
+shc_status shc_semaphore_open(const shc_segment *segment, const char *name, shc_semaphore **out);
+
+/**
+ * Opens a semaphore, or creates it with a first value. The caller closes it.
+ */
+shc_status shc_semaphore_open_or_create(const shc_segment *segment,
+                                        const char *name,
+                                        uint32_t value,
+                                        shc_semaphore **out);
+
+/**
+ * Closes a handle; NULL is fine.
+ */
+shc_status shc_semaphore_close(shc_semaphore *semaphore);
+
+/**
+ * Acquires a permit: SHC_OK, SHC_WOULD_BLOCK, SHC_TIMED_OUT, SHC_INTERRUPTED.
+ */
+shc_status shc_semaphore_acquire(const shc_semaphore *semaphore, int64_t timeout_ns);
+
+/**
+ * Adds `permits`; SHC_ERR_OVERFLOW, with nothing added, beyond 2147483647. Async-signal-safe unless it
+ * fails.
+ */
+shc_status shc_semaphore_release(const shc_semaphore *semaphore, uint32_t permits);
+
+/**
+ * The value at this moment.
+ */
+shc_status shc_semaphore_value(const shc_semaphore *semaphore, uint32_t *out);
+
+/**
+ * Creates a value. `initial` points to a value of the type, or is NULL for zero bytes. The caller closes it.
+ */
+shc_status shc_value_create(const shc_segment *segment,
+                            const char *name,
+                            const shc_type *ty,
+                            const void *initial,
+                            shc_value **out);
+
+/**
+ * Opens a value of the same type. The caller closes it.
+ */
+shc_status shc_value_open(const shc_segment *segment, const char *name, const shc_type *ty, shc_value **out);
+
+/**
+ * Opens a value of the same type, or creates it. The caller closes it.
+ */
+shc_status shc_value_open_or_create(const shc_segment *segment,
+                                    const char *name,
+                                    const shc_type *ty,
+                                    const void *initial,
+                                    shc_value **out);
+
+/**
+ * Closes a handle; NULL is fine.
+ */
+shc_status shc_value_close(shc_value *value);
+
+/**
+ * The size of the value in bytes.
+ */
+shc_status shc_value_size(const shc_value *value, size_t *out);
+
+/**
+ * Copies the value to `out`, whose `size` must be the value's. Atomic, at any size.
+ */
+shc_status shc_value_get(const shc_value *value, void *out, size_t size);
+
+/**
+ * Makes what `data` points to the value. Atomic, at any size.
+ */
+shc_status shc_value_set(const shc_value *value, const void *data, size_t size);
+
+/**
+ * Makes what `data` points to the value, and copies what it was before to `old`. Atomic, at any size.
+ */
+shc_status shc_value_exchange(const shc_value *value, const void *data, size_t size, void *old);
+
+/**
+ * Makes what `desired` points to the value if it is what `expected` points to, byte by byte; copies what it
+ * was before to `old`, and whether it was changed to `changed`. Atomic, at any size.
+ */
+shc_status shc_value_compare_exchange(const shc_value *value,
+                                      const void *expected,
+                                      const void *desired,
+                                      size_t size,
+                                      void *old,
+                                      bool *changed);
+
+/**
+ * Adds to a value of an integer typecode, wrapping around; what it was before goes to `old`, if that is not
+ * NULL (an unsigned 64-bit number as the same bits). Atomic.
+ */
+shc_status shc_value_add_int(const shc_value *value, int64_t amount, int64_t *old);
+
+/**
+ * Adds to a value of typecode f or d; what it was before goes to `old`, if that is not NULL. Atomic.
+ */
+shc_status shc_value_add_float(const shc_value *value, double amount, double *old);
+
+/**
+ * The address of a value of 1, 2, 4 or 8 bytes, valid while the handle is open. Others read and write it at
+ * any time: access it by whole words. SHC_ERR_UNSUPPORTED for other sizes.
+ */
+shc_status shc_value_address(const shc_value *value, void **out);
+
+/**
+ * Acquires the value's lock: SHC_OK, or SHC_OWNER_DIED (it is held, too); SHC_WOULD_BLOCK, SHC_TIMED_OUT,
+ * SHC_INTERRUPTED.
+ */
+shc_status shc_value_lock(const shc_value *value, int64_t timeout_ns);
+
+/**
+ * Releases the value's lock: SHC_OK, SHC_ERR_NOT_HELD, SHC_ERR_NOT_OWNER.
+ */
+shc_status shc_value_unlock(const shc_value *value);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* SHARECELL_H */

@@ -1,0 +1,106 @@
+//! Locks in C.
+
+use std::ffi::c_char;
+
+use super::segment::shc_segment;
+use super::{Handle, Out, SHC_OK, SHC_OWNER_DIED, deadline, guard, handle, shc_status, text};
+use crate::error::Result;
+use crate::latch::{Acquired, LockWord};
+use crate::segment::Segment;
+use crate::sync::Lock;
+use crate::sys::clock::Deadline;
+
+/// A mutual exclusion lock, not recursive. A process owns it: any of its threads may release it, and no other
+/// process. It stays with the parent when that forks. Close it with shc_lock_close, which does not release it.
+pub struct shc_lock {
+    tag: u64,
+    inner: Lock,
+}
+handle!(shc_lock, Lock, b"shc_lock");
+
+/// Acquires a lock word for C.
+pub(super) fn acquire(
+    handle: &crate::segment::handle::Handle,
+    word: &LockWord,
+    deadline: Deadline,
+) -> Result<shc_status> {
+    Ok(status(word.lock(&**handle.segment(), deadline)?))
+}
+
+fn status(acquired: Acquired) -> shc_status {
+    match acquired {
+        Acquired::Clean => SHC_OK,
+        Acquired::OwnerDied => SHC_OWNER_DIED,
+    }
+}
+
+unsafe fn make(
+    segment: *const shc_segment,
+    name: *const c_char,
+    out: *mut *mut shc_lock,
+    verb: impl FnOnce(&Segment, &str) -> Result<Lock>,
+) -> shc_status {
+    guard(|| unsafe {
+        let out = Out::new(out)?;
+        let segment = shc_segment::borrow(segment)?;
+        out.set(shc_lock::give(verb(segment, text(name, "the lock's name")?)?))
+    })
+}
+
+/// Creates a lock. The caller closes it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_lock_create(
+    segment: *const shc_segment,
+    name: *const c_char,
+    out: *mut *mut shc_lock,
+) -> shc_status {
+    unsafe { make(segment, name, out, Lock::create) }
+}
+
+/// Opens a lock. The caller closes it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_lock_open(
+    segment: *const shc_segment,
+    name: *const c_char,
+    out: *mut *mut shc_lock,
+) -> shc_status {
+    unsafe { make(segment, name, out, Lock::open) }
+}
+
+/// Opens a lock, or creates it. The caller closes it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_lock_open_or_create(
+    segment: *const shc_segment,
+    name: *const c_char,
+    out: *mut *mut shc_lock,
+) -> shc_status {
+    unsafe { make(segment, name, out, Lock::open_or_create) }
+}
+
+/// Closes a handle; NULL is fine.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_lock_close(lock: *mut shc_lock) -> shc_status {
+    unsafe { Handle::close(lock) }
+}
+
+/// Acquires the lock: SHC_OK, or SHC_OWNER_DIED (it is held, too, and what it protects may be half changed);
+/// SHC_WOULD_BLOCK, SHC_TIMED_OUT, SHC_INTERRUPTED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_lock_acquire(lock: *const shc_lock, timeout_ns: i64) -> shc_status {
+    guard(|| {
+        let lock = unsafe { shc_lock::borrow(lock)? };
+        lock.acquire(deadline(timeout_ns)?).map(status)
+    })
+}
+
+/// Releases the lock: SHC_OK, SHC_ERR_NOT_HELD, SHC_ERR_NOT_OWNER.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_lock_release(lock: *const shc_lock) -> shc_status {
+    guard(|| unsafe { shc_lock::borrow(lock)? }.release().map(|()| SHC_OK))
+}
+
+/// The label of the participant that holds the lock, 0 if nobody does.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_lock_holder(lock: *const shc_lock, out: *mut u32) -> shc_status {
+    guard(|| Out::new(out)?.set(unsafe { shc_lock::borrow(lock)? }.holder()))
+}

@@ -1,0 +1,250 @@
+//! Pipes in C.
+
+use std::ffi::{c_char, c_void};
+
+use super::item::{copy_out, shc_item, shc_slot};
+use super::segment::shc_segment;
+use super::{
+    Handle, Out, SHC_OK, bytes, bytes_mut, check_len, deadline, guard, handle, options, shc_status, text,
+};
+use crate::error::{Result, fail};
+use crate::pipe::{End, Pipe, PipeOptions};
+
+/// One end of a pipe. Any thread may use it, and so may a forked child, which holds the end as well. Close it
+/// with shc_pipe_close.
+pub struct shc_pipe {
+    tag: u64,
+    inner: Pipe,
+}
+handle!(shc_pipe, Pipe, b"shc_pipe");
+
+/// The first end; of a simplex pipe, the one that receives.
+pub const SHC_END_A: u32 = 0;
+/// The second end; of a simplex pipe, the one that sends.
+pub const SHC_END_B: u32 = 1;
+
+/// End B sends and end A receives, and not the other way round.
+pub const SHC_PIPE_SIMPLEX: u32 = 1;
+
+/// How to create a pipe. What is 0 has its default.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct shc_pipe_options {
+    /// sizeof(shc_pipe_options).
+    pub struct_size: usize,
+    /// How many messages may be under way in a direction. Default 256.
+    pub capacity: u64,
+    /// How many bytes of a message are kept in its cell; larger ones spill into the segment's arena. Default 104.
+    pub inline_bytes: u64,
+    /// SHC_PIPE_SIMPLEX, or 0 for a duplex pipe.
+    pub flags: u32,
+    /// 0.
+    pub reserved: u32,
+}
+
+impl shc_pipe_options {
+    unsafe fn read(given: *const Self) -> Result<PipeOptions> {
+        let default =
+            Self { struct_size: size_of::<Self>(), capacity: 0, inline_bytes: 0, flags: 0, reserved: 0 };
+        let o = unsafe { options(given, default)? };
+        if o.flags & !SHC_PIPE_SIMPLEX != 0 || o.reserved != 0 {
+            fail!(InvalidArgument, "unknown flags {:#x} in the pipe's options", o.flags);
+        }
+        let mut out = PipeOptions::new().duplex(o.flags & SHC_PIPE_SIMPLEX == 0);
+        if o.capacity != 0 {
+            out = out.capacity(o.capacity);
+        }
+        if o.inline_bytes != 0 {
+            out = out.inline(o.inline_bytes);
+        }
+        Ok(out)
+    }
+}
+
+fn end(number: u32) -> Result<End> {
+    match number {
+        SHC_END_A => Ok(End::A),
+        SHC_END_B => Ok(End::B),
+        _ => fail!(InvalidArgument, "an end of a pipe is SHC_END_A or SHC_END_B; got {number}"),
+    }
+}
+
+/// Creates a pipe and opens both of its ends. `options` may be NULL. The caller closes both.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_pipe_create(
+    segment: *const shc_segment,
+    name: *const c_char,
+    options: *const shc_pipe_options,
+    out_a: *mut *mut shc_pipe,
+    out_b: *mut *mut shc_pipe,
+) -> shc_status {
+    guard(|| unsafe {
+        let (out_a, out_b) = (Out::new(out_a)?, Out::new(out_b)?);
+        let segment = shc_segment::borrow(segment)?;
+        let name = text(name, "the pipe's name")?;
+        let (a, b) = Pipe::create(segment, name, &shc_pipe_options::read(options)?)?;
+        out_a.set(shc_pipe::give(a))?;
+        out_b.set(shc_pipe::give(b))
+    })
+}
+
+/// Opens one end of a pipe: SHC_END_A or SHC_END_B. SHC_CLOSED when the other side has already seen the
+/// end-of-file of this end. The caller closes it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_pipe_open(
+    segment: *const shc_segment,
+    name: *const c_char,
+    which: u32,
+    out: *mut *mut shc_pipe,
+) -> shc_status {
+    guard(|| unsafe {
+        let out = Out::new(out)?;
+        let segment = shc_segment::borrow(segment)?;
+        out.set(shc_pipe::give(Pipe::open(segment, text(name, "the pipe's name")?, end(which)?)?))
+    })
+}
+
+/// Opens one end of a pipe, which must have been created with equal options, or creates it. `options` may be
+/// NULL. The caller closes it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_pipe_open_or_create(
+    segment: *const shc_segment,
+    name: *const c_char,
+    which: u32,
+    options: *const shc_pipe_options,
+    out: *mut *mut shc_pipe,
+) -> shc_status {
+    guard(|| unsafe {
+        let out = Out::new(out)?;
+        let segment = shc_segment::borrow(segment)?;
+        let name = text(name, "the pipe's name")?;
+        let options = shc_pipe_options::read(options)?;
+        out.set(shc_pipe::give(Pipe::open_or_create(segment, name, end(which)?, &options)?))
+    })
+}
+
+/// Closes a handle; NULL is fine. When no process holds the end any more the other side is told.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_pipe_close(pipe: *mut shc_pipe) -> shc_status {
+    unsafe { Handle::close(pipe) }
+}
+
+/// Sends a message of `len` bytes: SHC_OK; SHC_WOULD_BLOCK, SHC_TIMED_OUT, SHC_INTERRUPTED; SHC_CLOSED when
+/// nobody holds the other end any more; or an error. Unless SHC_OK nothing was sent.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_pipe_send(
+    pipe: *const shc_pipe,
+    data: *const c_void,
+    len: usize,
+    timeout_ns: i64,
+) -> shc_status {
+    guard(|| unsafe {
+        shc_pipe::borrow(pipe)?.send_until(bytes(data, len)?, deadline(timeout_ns)?)?;
+        Ok(SHC_OK)
+    })
+}
+
+/// Receives the next message into a buffer; its length goes to `len`. SHC_WOULD_BLOCK, SHC_TIMED_OUT,
+/// SHC_INTERRUPTED; SHC_CLOSED at the end-of-file; SHC_ERR_BUFFER_TOO_SMALL, and the message is still there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_pipe_recv(
+    pipe: *const shc_pipe,
+    buffer: *mut c_void,
+    size: usize,
+    timeout_ns: i64,
+    len: *mut usize,
+) -> shc_status {
+    guard(|| unsafe {
+        let len = Out::new(len)?;
+        let pipe = shc_pipe::borrow(pipe)?;
+        let buffer = bytes_mut(buffer, size)?;
+        let (ring, claim) = pipe.take_claim(false, deadline(timeout_ns)?)?;
+        len.set(copy_out(&ring, &claim, buffer)?)
+    })
+}
+
+/// Takes the next message in place; it must be given back with shc_pipe_release. Outcomes as of shc_pipe_recv.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_pipe_recv_in_place(
+    pipe: *const shc_pipe,
+    timeout_ns: i64,
+    out: *mut shc_item,
+) -> shc_status {
+    guard(|| unsafe {
+        let out = Out::new(out)?;
+        let (_, claim) = shc_pipe::borrow(pipe)?.take_claim(true, deadline(timeout_ns)?)?;
+        out.set(shc_item::over(&claim))
+    })
+}
+
+/// Gives a message back: it is done with. SHC_ERR_NOT_HELD if it was given back already.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_pipe_release(pipe: *const shc_pipe, item: *const shc_item) -> shc_status {
+    guard(|| unsafe {
+        let ring = shc_pipe::borrow(pipe)?.incoming()?;
+        let (claim, held) = shc_item::read(item, &ring)?;
+        ring.release(&claim, held);
+        Ok(SHC_OK)
+    })
+}
+
+/// A place for a message of up to `len` bytes, to be written and then given to shc_pipe_commit or
+/// shc_pipe_abort. Outcomes as of shc_pipe_send.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_pipe_reserve(
+    pipe: *const shc_pipe,
+    len: usize,
+    timeout_ns: i64,
+    out: *mut shc_slot,
+) -> shc_status {
+    guard(|| unsafe {
+        let out = Out::new(out)?;
+        check_len(len)?;
+        let (_, claim) = shc_pipe::borrow(pipe)?.reserve_claim(len, deadline(timeout_ns)?)?;
+        out.set(shc_slot::over(&claim))
+    })
+}
+
+/// Sends the first `len` bytes of a place.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_pipe_commit(
+    pipe: *const shc_pipe,
+    slot: *const shc_slot,
+    len: usize,
+) -> shc_status {
+    guard(|| unsafe {
+        let ring = shc_pipe::borrow(pipe)?.outgoing()?;
+        super::item::commit(&ring, slot, len)
+    })
+}
+
+/// Gives a place back: nothing was sent.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_pipe_abort(pipe: *const shc_pipe, slot: *const shc_slot) -> shc_status {
+    guard(|| unsafe {
+        let ring = shc_pipe::borrow(pipe)?.outgoing()?;
+        ring.abort(&shc_slot::read(slot, &ring)?);
+        Ok(SHC_OK)
+    })
+}
+
+/// Waits until a message can be received, or the end-of-file; whether one of them came in time.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_pipe_poll(pipe: *const shc_pipe, timeout_ns: i64, out: *mut bool) -> shc_status {
+    guard(|| {
+        let out = Out::new(out)?;
+        out.set(unsafe { shc_pipe::borrow(pipe)? }.poll(deadline(timeout_ns)?)?)
+    })
+}
+
+/// Whether this end can send.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_pipe_can_send(pipe: *const shc_pipe, out: *mut bool) -> shc_status {
+    guard(|| Out::new(out)?.set(unsafe { shc_pipe::borrow(pipe)? }.can_send()))
+}
+
+/// Whether this end can receive.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_pipe_can_recv(pipe: *const shc_pipe, out: *mut bool) -> shc_status {
+    guard(|| Out::new(out)?.set(unsafe { shc_pipe::borrow(pipe)? }.can_recv()))
+}

@@ -1,0 +1,338 @@
+//! Queues in C.
+
+use std::ffi::{c_char, c_void};
+
+use super::item::{copy_out, shc_buffer, shc_item, shc_slot};
+use super::segment::shc_segment;
+use super::{
+    Handle, Out, SHC_OK, bytes, bytes_mut, check_len, deadline, guard, handle, options, shc_status, text,
+};
+use crate::error::{Result, fail};
+use crate::queue::{Queue, QueueOptions};
+use crate::segment::Segment;
+use crate::sys::clock::Deadline;
+
+/// A bounded first-in, first-out queue of byte strings, for any number of putters and getters. Any thread may
+/// use it, and so may a forked child. Close it with shc_queue_close.
+pub struct shc_queue {
+    tag: u64,
+    inner: Queue,
+}
+handle!(shc_queue, Queue, b"shc_quue");
+
+/// How to create a queue. What is 0 has its default.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct shc_queue_options {
+    /// sizeof(shc_queue_options).
+    pub struct_size: usize,
+    /// How many items it holds. Default 1024.
+    pub capacity: u64,
+    /// The largest item in bytes. Default: as large as the segment admits.
+    pub max_item: u64,
+    /// The most bytes of items in it. Default: no limit but the segment's.
+    pub max_bytes: u64,
+    /// How many bytes of an item are kept in its cell; larger ones spill into the segment's arena. Default 104,
+    /// or max_item up to 4096.
+    pub inline_bytes: u64,
+}
+
+impl shc_queue_options {
+    unsafe fn read(given: *const Self) -> Result<QueueOptions> {
+        let default =
+            Self { struct_size: size_of::<Self>(), capacity: 0, max_item: 0, max_bytes: 0, inline_bytes: 0 };
+        let o = unsafe { options(given, default)? };
+        let mut out = QueueOptions::new(if o.capacity == 0 { 1024 } else { o.capacity });
+        if o.max_item != 0 {
+            out = out.max_item(o.max_item);
+        }
+        if o.max_bytes != 0 {
+            out = out.max_bytes(o.max_bytes);
+        }
+        if o.inline_bytes != 0 {
+            out = out.inline(o.inline_bytes);
+        }
+        Ok(out)
+    }
+}
+
+unsafe fn make(
+    segment: *const shc_segment,
+    name: *const c_char,
+    out: *mut *mut shc_queue,
+    verb: impl FnOnce(&Segment, &str) -> Result<Queue>,
+) -> shc_status {
+    guard(|| unsafe {
+        let out = Out::new(out)?;
+        let segment = shc_segment::borrow(segment)?;
+        out.set(shc_queue::give(verb(segment, text(name, "the queue's name")?)?))
+    })
+}
+
+/// Creates a queue. `options` may be NULL. The caller closes it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_queue_create(
+    segment: *const shc_segment,
+    name: *const c_char,
+    options: *const shc_queue_options,
+    out: *mut *mut shc_queue,
+) -> shc_status {
+    let verb =
+        |segment: &_, name: &_| Queue::create(segment, name, &unsafe { shc_queue_options::read(options)? });
+    unsafe { make(segment, name, out, verb) }
+}
+
+/// Opens a queue. The caller closes it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_queue_open(
+    segment: *const shc_segment,
+    name: *const c_char,
+    out: *mut *mut shc_queue,
+) -> shc_status {
+    unsafe { make(segment, name, out, Queue::open) }
+}
+
+/// Opens a queue, which must have been created with equal options, or creates it. `options` may be NULL. The
+/// caller closes it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_queue_open_or_create(
+    segment: *const shc_segment,
+    name: *const c_char,
+    options: *const shc_queue_options,
+    out: *mut *mut shc_queue,
+) -> shc_status {
+    let verb = |segment: &_, name: &_| {
+        Queue::open_or_create(segment, name, &unsafe { shc_queue_options::read(options)? })
+    };
+    unsafe { make(segment, name, out, verb) }
+}
+
+/// Closes a handle; NULL is fine. The queue itself goes on; see shc_queue_shutdown.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_queue_close(queue: *mut shc_queue) -> shc_status {
+    unsafe { Handle::close(queue) }
+}
+
+/// Puts an item of `len` bytes: SHC_OK; SHC_WOULD_BLOCK, SHC_TIMED_OUT, SHC_INTERRUPTED, SHC_CLOSED, or an
+/// error, and then nothing was put.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_queue_put(
+    queue: *const shc_queue,
+    data: *const c_void,
+    len: usize,
+    timeout_ns: i64,
+) -> shc_status {
+    guard(|| unsafe {
+        let queue = shc_queue::borrow(queue)?;
+        queue.put_until(bytes(data, len)?, deadline(timeout_ns)?)?;
+        Ok(SHC_OK)
+    })
+}
+
+/// Puts `count` items in order; how many were put goes to `done`. Getters are woken once for all of them.
+/// Anything but SHC_OK means that nothing was put.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_queue_put_many(
+    queue: *const shc_queue,
+    items: *const shc_buffer,
+    count: usize,
+    timeout_ns: i64,
+    done: *mut usize,
+) -> shc_status {
+    guard(|| unsafe {
+        let done = Out::new(done)?;
+        let queue = shc_queue::borrow(queue)?;
+        check_len(count.saturating_mul(size_of::<shc_buffer>()))?;
+        if items.is_null() && count != 0 {
+            fail!(InvalidArgument, "a list of {count} items is NULL");
+        }
+        let list: Vec<&[u8]> = (0..count)
+            .map(|i| {
+                let item = items.add(i).read_unaligned();
+                bytes(item.data, item.len)
+            })
+            .collect::<Result<_>>()?;
+        done.set(queue.put_many_until(list, deadline(timeout_ns)?)?)
+    })
+}
+
+/// Gets the oldest item into a buffer; its length goes to `len`. SHC_WOULD_BLOCK, SHC_TIMED_OUT,
+/// SHC_INTERRUPTED; SHC_CLOSED when the queue is shut down and nothing is left; SHC_ERR_BUFFER_TOO_SMALL, and
+/// the item is still there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_queue_get(
+    queue: *const shc_queue,
+    buffer: *mut c_void,
+    size: usize,
+    timeout_ns: i64,
+    len: *mut usize,
+) -> shc_status {
+    guard(|| unsafe {
+        let len = Out::new(len)?;
+        let queue = shc_queue::borrow(queue)?;
+        let buffer = bytes_mut(buffer, size)?;
+        let claim = queue.take_claim(false, deadline(timeout_ns)?)?;
+        len.set(copy_out(&queue.ring(), &claim, buffer)?)
+    })
+}
+
+/// Gets up to `max` items that are there, waiting for the first, one behind the other into a buffer; their
+/// lengths go to `lens`, which has room for `max`, and their number to `count`. It ends before an item for
+/// which the buffer has no room.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_queue_get_many(
+    queue: *const shc_queue,
+    buffer: *mut c_void,
+    size: usize,
+    lens: *mut usize,
+    max: usize,
+    timeout_ns: i64,
+    count: *mut usize,
+) -> shc_status {
+    guard(|| unsafe {
+        let count = Out::new(count)?;
+        let queue = shc_queue::borrow(queue)?;
+        let mut buffer = bytes_mut(buffer, size)?;
+        if lens.is_null() && max != 0 {
+            fail!(InvalidArgument, "a list of {max} lengths is NULL");
+        }
+        let mut deadline = deadline(timeout_ns)?;
+        let mut got = 0;
+        while got < max {
+            let item = queue.take_claim(false, deadline);
+            match item.and_then(|claim| copy_out(&queue.ring(), &claim, buffer)) {
+                Ok(len) => {
+                    lens.add(got).write_unaligned(len);
+                    buffer = &mut buffer[len..];
+                    got += 1;
+                }
+                Err(e) if got == 0 => return Err(e),
+                Err(_) => break,
+            }
+            deadline = Deadline::Now;
+        }
+        count.set(got)
+    })
+}
+
+/// Takes the oldest item in place; it must be given back with shc_queue_release or shc_queue_put_back. It costs
+/// one cell of the queue until then. Outcomes as of shc_queue_get.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_queue_recv(
+    queue: *const shc_queue,
+    timeout_ns: i64,
+    out: *mut shc_item,
+) -> shc_status {
+    guard(|| unsafe {
+        let out = Out::new(out)?;
+        let queue = shc_queue::borrow(queue)?;
+        out.set(shc_item::over(&queue.take_claim(true, deadline(timeout_ns)?)?))
+    })
+}
+
+/// Gives an item back: it is done with. SHC_ERR_NOT_HELD if it was given back already.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_queue_release(queue: *const shc_queue, item: *const shc_item) -> shc_status {
+    guard(|| unsafe {
+        let ring = shc_queue::borrow(queue)?.ring();
+        let (claim, held) = shc_item::read(item, &ring)?;
+        ring.release(&claim, held);
+        Ok(SHC_OK)
+    })
+}
+
+/// Gives an item back undone: somebody else gets it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_queue_put_back(queue: *const shc_queue, item: *const shc_item) -> shc_status {
+    guard(|| unsafe {
+        let ring = shc_queue::borrow(queue)?.ring();
+        let (claim, _) = shc_item::read(item, &ring)?;
+        ring.put_back(&claim);
+        Ok(SHC_OK)
+    })
+}
+
+/// A place for an item of up to `len` bytes, to be written and then given to shc_queue_commit or
+/// shc_queue_abort. Outcomes as of shc_queue_put.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_queue_reserve(
+    queue: *const shc_queue,
+    len: usize,
+    timeout_ns: i64,
+    out: *mut shc_slot,
+) -> shc_status {
+    guard(|| unsafe {
+        let out = Out::new(out)?;
+        check_len(len)?;
+        let queue = shc_queue::borrow(queue)?;
+        out.set(shc_slot::over(&queue.reserve_claim(len, deadline(timeout_ns)?)?))
+    })
+}
+
+/// Makes the first `len` bytes of a place an item that can be got.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_queue_commit(
+    queue: *const shc_queue,
+    slot: *const shc_slot,
+    len: usize,
+) -> shc_status {
+    guard(|| unsafe {
+        let ring = shc_queue::borrow(queue)?.ring();
+        super::item::commit(&ring, slot, len)
+    })
+}
+
+/// Gives a place back: nothing was put.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_queue_abort(queue: *const shc_queue, slot: *const shc_slot) -> shc_status {
+    guard(|| unsafe {
+        let ring = shc_queue::borrow(queue)?.ring();
+        ring.abort(&shc_slot::read(slot, &ring)?);
+        Ok(SHC_OK)
+    })
+}
+
+/// How many items can be got at this moment.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_queue_qsize(queue: *const shc_queue, out: *mut usize) -> shc_status {
+    guard(|| Out::new(out)?.set(unsafe { shc_queue::borrow(queue)? }.qsize()))
+}
+
+/// Whether nothing can be got at this moment.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_queue_empty(queue: *const shc_queue, out: *mut bool) -> shc_status {
+    guard(|| Out::new(out)?.set(unsafe { shc_queue::borrow(queue)? }.is_empty()))
+}
+
+/// Whether a put would have to wait at this moment.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_queue_full(queue: *const shc_queue, out: *mut bool) -> shc_status {
+    guard(|| Out::new(out)?.set(unsafe { shc_queue::borrow(queue)? }.is_full()))
+}
+
+/// How many items the queue holds.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_queue_capacity(queue: *const shc_queue, out: *mut usize) -> shc_status {
+    guard(|| Out::new(out)?.set(unsafe { shc_queue::borrow(queue)? }.capacity()))
+}
+
+/// The largest item in bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_queue_max_item(queue: *const shc_queue, out: *mut u64) -> shc_status {
+    guard(|| Out::new(out)?.set(unsafe { shc_queue::borrow(queue)? }.max_item()))
+}
+
+/// Lets no more items in. Getters get what is left, then SHC_CLOSED; waiting putters get SHC_CLOSED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_queue_shutdown(queue: *const shc_queue) -> shc_status {
+    guard(|| {
+        unsafe { shc_queue::borrow(queue)? }.shutdown();
+        Ok(SHC_OK)
+    })
+}
+
+/// Whether the queue was shut down.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_queue_is_shutdown(queue: *const shc_queue, out: *mut bool) -> shc_status {
+    guard(|| Out::new(out)?.set(unsafe { shc_queue::borrow(queue)? }.is_shutdown()))
+}

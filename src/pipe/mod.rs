@@ -1,0 +1,504 @@
+//! Pipes: messages in one or both directions, with an end-of-file that a death brings about too.
+//!
+//! ```text
+//!   an end's word:   NEVER ──opened──▶ USED ──nobody holds it, and its messages are read──▶ GONE
+//! ```
+//!
+//! A direction is a [ring](crate::queue::ring) with a message to a cell; large ones spill into the arena. So
+//! a message is there whole or not at all, whoever is killed, and one that a killed receiver had taken goes
+//! to the next receiver of that end.
+//!
+//! Who holds an end is in the participants' open-lists. A receiver that finds its ring empty asks, in this
+//! order: is nobody listed for the other end? is the ring still empty? Then the end is GONE for good. `left`
+//! is a hint that somebody has closed an end or died, which spares senders the question.
+
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use crate::atomic::{Acquire, AtomicU32, Relaxed, Release, SeqCst, fence};
+use crate::error::{Error, ErrorKind, Result, fail};
+use crate::kinds::Kind;
+use crate::layout::{Row, Spec, describe};
+use crate::queue::ring::{self, Claim, Ring, Shape};
+use crate::queue::{Item, Reservation};
+use crate::segment::Segment;
+use crate::segment::attach::Shared;
+use crate::segment::handle::{Handle, Part, Request, Verb};
+use crate::sys::clock::Deadline;
+use crate::wait::Label;
+
+/// The head of a pipe; its one or two rings follow.
+#[repr(C, align(128))]
+#[derive(Debug)]
+pub struct PipeHead {
+    duplex: AtomicU32,
+    /// The ends' words.
+    ends: [AtomicU32; 2],
+    /// Whether somebody has left an end since its other side last looked.
+    left: [AtomicU32; 2],
+    pad: [AtomicU32; 27],
+}
+
+describe! { TABLE:
+    PipeHead = 128 { duplex @ 0, ends @ 4, left @ 12 }
+}
+
+/// The layout of pipes.
+pub const LAYOUT: &[Row] = TABLE;
+
+// SAFETY: it consists of atomics.
+unsafe impl Shared for PipeHead {}
+
+const NEVER: u32 = 0;
+const USED: u32 = 1;
+const GONE: u32 = 2;
+const HEAD: u64 = size_of::<PipeHead>() as u64;
+
+/// One of the two ends of a pipe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum End {
+    /// The first end; of a simplex pipe, the one that receives.
+    A = 0,
+    /// The second end; of a simplex pipe, the one that sends.
+    B = 1,
+}
+
+impl End {
+    /// The end at the other side.
+    pub fn other(self) -> Self {
+        if self == Self::A { Self::B } else { Self::A }
+    }
+
+    /// As a role in the open-lists.
+    fn role(self) -> u32 {
+        self as u32 + 1
+    }
+
+    fn from_role(role: u32) -> Option<Self> {
+        match role {
+            1 => Some(Self::A),
+            2 => Some(Self::B),
+            _ => None,
+        }
+    }
+}
+
+/// How to create a [`Pipe`].
+#[derive(Clone, Debug)]
+pub struct PipeOptions {
+    /// Whether both ends send and receive.
+    pub duplex: bool,
+    /// How many messages may be under way in a direction.
+    pub capacity: u64,
+    /// How many bytes of a message are kept in its cell; larger ones spill into the segment's arena.
+    pub inline: u64,
+}
+
+impl Default for PipeOptions {
+    fn default() -> Self {
+        Self { duplex: true, capacity: 256, inline: 104 }
+    }
+}
+
+impl PipeOptions {
+    /// Duplex, 256 messages under way in each direction, those of up to 104 bytes in their cells.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether both ends send and receive.
+    pub fn duplex(mut self, yes: bool) -> Self {
+        self.duplex = yes;
+        self
+    }
+
+    /// How many messages may be under way in a direction.
+    pub fn capacity(mut self, messages: u64) -> Self {
+        self.capacity = messages;
+        self
+    }
+
+    /// With messages of up to `bytes` kept in their cells.
+    pub fn inline(mut self, bytes: u64) -> Self {
+        self.inline = bytes;
+        self
+    }
+}
+
+/// One end of a pipe. It may be used by several threads and processes at once; a message goes to one of
+/// those who receive. Dropping the last handle of the last process that holds an end closes it, and so does
+/// that process's death.
+pub struct Pipe {
+    handle: Handle,
+    end: End,
+    duplex: bool,
+    shape: Shape,
+    epoch: AtomicU64,
+}
+
+impl Pipe {
+    /// Creates a pipe and opens both of its ends.
+    pub fn create(segment: &Segment, name: &str, options: &PipeOptions) -> Result<(Self, Self)> {
+        let a = Self::get(segment, name, Verb::Create, End::A, Some(options))?;
+        let b = Self::get(segment, name, Verb::Open, End::B, None)?;
+        Ok((a, b))
+    }
+
+    /// Opens one end of a pipe.
+    ///
+    /// # Errors
+    /// `Closed` when the other side has already seen the end-of-file of this end.
+    pub fn open(segment: &Segment, name: &str, end: End) -> Result<Self> {
+        Self::get(segment, name, Verb::Open, end, None)
+    }
+
+    /// Opens one end of a pipe, which must have been created with equal options, or creates it.
+    pub fn open_or_create(segment: &Segment, name: &str, end: End, options: &PipeOptions) -> Result<Self> {
+        Self::get(segment, name, Verb::OpenOrCreate, end, Some(options))
+    }
+
+    fn get(
+        segment: &Segment,
+        name: &str,
+        verb: Verb,
+        end: End,
+        options: Option<&PipeOptions>,
+    ) -> Result<Self> {
+        let default = PipeOptions::default();
+        let o = options.unwrap_or(&default);
+        let shape = Shape::new(o.capacity, o.inline, u64::MAX, u64::MAX)?;
+        let rings = 1 + u64::from(o.duplex);
+        let size = HEAD + rings * shape.size();
+        let spec = Spec {
+            kind: Kind::Pipe as u32,
+            typecode: 0,
+            element: 0,
+            variant: o.duplex.into(),
+            count: o.capacity,
+            type_name: String::new(),
+        };
+        let fits = |have: &Spec| {
+            if options.is_some() && (have.variant, have.count) != (spec.variant, spec.count) {
+                let text = |s: &Spec| {
+                    format!("{} with {} messages", if s.variant == 0 { "simplex" } else { "duplex" }, s.count)
+                };
+                fail!(WrongSize, "it is {}, not {}", text(have), text(&spec));
+            }
+            Ok(())
+        };
+        let init = |part: &Part<'_>| {
+            for word in part.words(0, HEAD / 8)? {
+                word.store(0, Relaxed);
+            }
+            part.at::<PipeHead>(0)?.duplex.store(o.duplex.into(), Relaxed);
+            (0..rings).try_for_each(|i| shape.init(part, HEAD + i * shape.size(), 0))
+        };
+        let request = Request { name, verb, role: end.role(), size, spec: spec.clone() };
+        let handle = Handle::get(segment.attached(), &request, init, fits)?;
+        let part = handle.part();
+        let head: &PipeHead = part.at(0)?;
+        let duplex = head.duplex.load(Relaxed) != 0;
+        let shape = Shape::read(&part, HEAD)?;
+        if duplex && Shape::read(&part, HEAD + shape.size())? != shape {
+            return Err(segment.attached().corrupted("the rings of a pipe differ"));
+        }
+        let _ = head.ends[end as usize].cas(NEVER, USED);
+        fence(SeqCst); // pairs with the fence in `mark_gone`
+        if head.ends[end as usize].load(Acquire) == GONE {
+            fail!(Closed, "end {end:?} of {} was closed for good", handle.describe());
+        }
+        Ok(Self { handle, end, duplex, shape, epoch: AtomicU64::new(0) })
+    }
+
+    #[inline]
+    fn head(&self) -> &PipeHead {
+        // SAFETY: `get` has checked that the head lies in the object, which the handle keeps mapped.
+        unsafe { &*self.handle.part().base.as_ptr().cast::<PipeHead>() }
+    }
+
+    /// The ring that `end` sends into.
+    #[inline]
+    fn ring_from(&self, end: End) -> Ring<'_> {
+        // The ring to A comes first: it is the only one of a simplex pipe.
+        let at = HEAD + if end == End::B { 0 } else { self.shape.size() };
+        Ring::new(self.handle.part(), at, &self.shape)
+    }
+
+    #[inline]
+    pub(crate) fn outgoing(&self) -> Result<Ring<'_>> {
+        if !self.can_send() {
+            fail!(Unsupported, "end A of {} only receives; it is simplex", self.handle.describe());
+        }
+        Ok(self.ring_from(self.end))
+    }
+
+    #[inline]
+    pub(crate) fn incoming(&self) -> Result<Ring<'_>> {
+        if !self.can_recv() {
+            fail!(Unsupported, "end B of {} only sends; it is simplex", self.handle.describe());
+        }
+        Ok(self.ring_from(self.end.other()))
+    }
+
+    /// Whether this end can send.
+    #[inline]
+    pub fn can_send(&self) -> bool {
+        self.duplex || self.end == End::B
+    }
+
+    /// Whether this end can receive.
+    #[inline]
+    pub fn can_recv(&self) -> bool {
+        self.duplex || self.end == End::A
+    }
+
+    /// Whether nobody holds the other end any more, although somebody did.
+    fn peer_is_gone(&self) -> bool {
+        let other = self.end.other();
+        match self.head().ends[other as usize].load(Acquire) {
+            NEVER => false,
+            USED => self.holder(other).is_none(),
+            _ => true,
+        }
+    }
+
+    /// Somebody who holds `end`, if anybody does; preferably another process.
+    fn holder(&self, end: End) -> Option<Label> {
+        let me = self.handle.me().unwrap_or(0);
+        let block = self.handle.part().block;
+        let mut own = None;
+        for label in self.handle.segment().holders(block, end.role()) {
+            if label != me {
+                return Some(label);
+            }
+            own = Some(label);
+        }
+        own
+    }
+
+    /// Whom a wait for the other side depends on: one of its holders.
+    fn suspect(&self) -> Option<Label> {
+        let me = self.handle.me().ok();
+        self.holder(self.end.other()).filter(|label| Some(*label) != me)
+    }
+
+    #[cold]
+    fn explain(&self, e: Error) -> Error {
+        match e.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted | ErrorKind::Closed => e,
+            ErrorKind::TooLarge => Error::new(e.kind(), format!("{} takes {e}", self.handle.describe())),
+            _ => e.of(self.handle.describe()),
+        }
+    }
+
+    /// `Closed` when nobody is left to read what would be sent.
+    fn check_peer(&self) -> Result<()> {
+        let other = self.end.other();
+        let head = self.head();
+        if head.left[other as usize].load(Relaxed) == 0 {
+            return Ok(());
+        }
+        head.left[other as usize].store(0, SeqCst);
+        if self.peer_is_gone() {
+            head.left[other as usize].store(1, Relaxed);
+            return Err(ErrorKind::Closed.into());
+        }
+        Ok(())
+    }
+
+    /// Reserves a place, looking between waits whether anybody is left to read.
+    pub(crate) fn reserve_claim(&self, len: usize, deadline: Deadline) -> Result<(Ring<'_>, Claim)> {
+        let ring = self.outgoing()?;
+        loop {
+            self.check_peer()?;
+            // A full ring is looked at anew every so often: who would make room may be gone.
+            let slice = match deadline {
+                Deadline::Now => Deadline::Now,
+                later => Deadline::At(later.earlier(20_000_000)),
+            };
+            match ring.reserve(len, slice) {
+                Err(e) if e.kind() == ErrorKind::TimedOut && !deadline.passed() => {
+                    if let Some(label) = self.suspect() {
+                        crate::wait::Peers::check(&**self.handle.segment(), label);
+                    }
+                    if self.peer_is_gone() {
+                        return Err(ErrorKind::Closed.into());
+                    }
+                }
+                other => return Ok((ring, other.map_err(|e| self.explain(e))?)),
+            }
+        }
+    }
+
+    /// Sends a message, waiting for room.
+    ///
+    /// # Errors
+    /// `Closed` when the other end was opened and nobody holds it any more, `Unsupported` at an end that
+    /// only receives, `Interrupted`, `NoSpace`, `LimitReached`. On any error nothing was sent.
+    pub fn send(&self, message: &[u8]) -> Result<()> {
+        self.send_until(message, Deadline::Never)
+    }
+
+    /// Sends a message if there is room; else `WouldBlock`.
+    pub fn try_send(&self, message: &[u8]) -> Result<()> {
+        self.send_until(message, Deadline::Now)
+    }
+
+    /// Sends a message, waiting for room for at most `timeout`.
+    pub fn send_timeout(&self, message: &[u8], timeout: Duration) -> Result<()> {
+        self.send_until(message, timeout.into())
+    }
+
+    /// Sends a message, waiting until `deadline`.
+    pub fn send_until(&self, message: &[u8], deadline: Deadline) -> Result<()> {
+        let (ring, claim) = self.reserve_claim(message.len(), deadline)?;
+        ring::fill(&claim, message);
+        ring.commit(&claim, message.len());
+        ring.wake_getters(1);
+        Ok(())
+    }
+
+    /// A place for a message of up to `len` bytes, to be written in place and committed.
+    pub fn reserve(&self, len: usize, deadline: Deadline) -> Result<Reservation<'_>> {
+        let (ring, claim) = self.reserve_claim(len, deadline)?;
+        Ok(Reservation::over(ring, claim, self.handle.me()?))
+    }
+
+    /// Receives the next message, waiting for one.
+    ///
+    /// # Errors
+    /// `Closed` at the end-of-file: nobody holds the other end any more and all messages were received.
+    /// `Unsupported` at an end that only sends, `Interrupted`.
+    pub fn recv(&self) -> Result<Vec<u8>> {
+        self.recv_until(Deadline::Never)
+    }
+
+    /// Receives the next message if there is one; else `WouldBlock`.
+    pub fn try_recv(&self) -> Result<Vec<u8>> {
+        self.recv_until(Deadline::Now)
+    }
+
+    /// Receives the next message, waiting for at most `timeout`.
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<Vec<u8>> {
+        self.recv_until(timeout.into())
+    }
+
+    /// Receives the next message, waiting until `deadline`.
+    pub fn recv_until(&self, deadline: Deadline) -> Result<Vec<u8>> {
+        Ok(self.take(false, deadline)?.to_vec())
+    }
+
+    /// Receives the next message into `buffer`; its length.
+    ///
+    /// # Errors
+    /// `BufferTooSmall` when the message is longer than `buffer`; it can still be received.
+    pub fn recv_into(&self, buffer: &mut [u8], deadline: Deadline) -> Result<usize> {
+        let item = self.take(false, deadline)?;
+        let Some(place) = buffer.get_mut(..item.len()) else {
+            let text = format!("the message has {} bytes, the buffer {}", item.len(), buffer.len());
+            item.put_back();
+            return Err(Error::new(ErrorKind::BufferTooSmall, text));
+        };
+        place.copy_from_slice(&item);
+        Ok(place.len())
+    }
+
+    /// Takes the next message in place: it is read where it lies and done with when the guard is dropped.
+    pub fn recv_in_place(&self, deadline: Deadline) -> Result<Item<'_>> {
+        self.take(true, deadline)
+    }
+
+    fn take(&self, held: bool, deadline: Deadline) -> Result<Item<'_>> {
+        let (ring, claim) = self.take_claim(held, deadline)?;
+        Ok(Item::over(ring, claim, held, self.handle.me()?))
+    }
+
+    /// Takes the next message without a guard.
+    pub(crate) fn take_claim(&self, held: bool, deadline: Deadline) -> Result<(Ring<'_>, Claim)> {
+        let ring = self.incoming()?;
+        loop {
+            match ring.take(held, deadline, &self.epoch, || self.peer_is_gone(), || self.suspect()) {
+                Ok(claim) => return Ok((ring, claim)),
+                // Unless somebody has opened the other end at this very moment.
+                Err(e) if e.kind() == ErrorKind::Closed && !self.mark_gone() => {}
+                Err(e) => return Err(self.explain(e)),
+            }
+        }
+    }
+
+    /// The end-of-file was seen: whoever opens the other end from now on is told. False if somebody did
+    /// meanwhile: he listed himself and looks at the word, we change the word and look at the lists.
+    fn mark_gone(&self) -> bool {
+        let other = self.end.other();
+        let word = &self.head().ends[other as usize];
+        let _ = word.cas(USED, GONE);
+        fence(SeqCst);
+        if self.holder(other).is_none() {
+            return true;
+        }
+        word.store(USED, Release);
+        false
+    }
+
+    /// Waits until a message can be received, or the end-of-file; whether one of them came in time.
+    pub fn poll(&self, deadline: Deadline) -> Result<bool> {
+        let ring = self.incoming()?;
+        match ring.poll(deadline, || self.peer_is_gone(), || self.suspect()) {
+            Ok(()) => Ok(true),
+            Err(e) if e.is_timeout() => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Which end this is.
+    pub fn end(&self) -> End {
+        self.end
+    }
+
+    /// Whether both ends send and receive.
+    pub fn is_duplex(&self) -> bool {
+        self.duplex
+    }
+
+    /// The pipe's name.
+    pub fn name(&self) -> String {
+        self.handle.name()
+    }
+}
+
+impl Clone for Pipe {
+    fn clone(&self) -> Self {
+        Self { handle: self.handle.clone(), shape: self.shape.clone(), epoch: AtomicU64::new(0), ..*self }
+    }
+}
+
+/// Calls `f` with each ring of a pipe.
+fn each_ring(part: &Part<'_>, f: impl Fn(Ring<'_>)) {
+    let Ok(shape) = Shape::read(part, HEAD) else { return };
+    f(Ring::new(*part, HEAD, &shape));
+    let second = HEAD + shape.size();
+    if part.at::<PipeHead>(0).is_ok_and(|head| head.duplex.load(Relaxed) != 0)
+        && Shape::read(part, second).is_ok_and(|other| other == shape)
+    {
+        f(Ring::new(*part, second, &shape));
+    }
+}
+
+/// Gives back what `dead` held in a pipe.
+pub(crate) fn recover(part: &Part<'_>, dead: Label) {
+    each_ring(part, |ring| ring.recover(dead));
+}
+
+/// Tells the other side that somebody has left an end, by closing it or by dying.
+pub(crate) fn left(part: &Part<'_>, role: u32) {
+    if let (Ok(head), Some(end)) = (part.at::<PipeHead>(0), End::from_role(role)) {
+        head.left[end as usize].store(1, SeqCst);
+        fence(SeqCst);
+    }
+    each_ring(part, |ring| ring.wake_all());
+}
+
+/// Frees the payloads of a pipe that nobody has open.
+pub(crate) fn release(part: &Part<'_>) {
+    each_ring(part, |ring| ring.free_blocks());
+}

@@ -1,0 +1,470 @@
+//! Bounded queues: bytes in every language, plain data in Rust.
+
+pub mod ring;
+mod typed;
+
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+pub use typed::TypedQueue;
+
+use crate::error::{ErrorKind, Result, fail};
+use crate::kinds::Kind;
+use crate::layout::Spec;
+use crate::segment::Segment;
+use crate::segment::handle::{Handle, Part, Request, Verb};
+use crate::sys::clock::Deadline;
+use crate::wait::Label;
+use ring::{Claim, Ring, Shape};
+
+/// How to create a [`Queue`].
+#[derive(Clone, Debug)]
+pub struct QueueOptions {
+    /// How many items it holds.
+    pub capacity: u64,
+    /// How many bytes of an item are kept in its cell; larger items spill into the segment's arena.
+    pub inline: u64,
+    /// The largest item in bytes.
+    pub max_item: u64,
+    /// How many bytes it holds in all; `u64::MAX` for no limit but the segment's.
+    pub max_bytes: u64,
+}
+
+impl QueueOptions {
+    /// A queue for `capacity` items of any size, of which up to 104 bytes are kept in the cell.
+    pub fn new(capacity: u64) -> Self {
+        Self { capacity, inline: 104, max_item: u64::MAX, max_bytes: u64::MAX }
+    }
+
+    /// For items of at most `bytes`, which stay in their cells up to 4 KiB.
+    pub fn max_item(mut self, bytes: u64) -> Self {
+        self.max_item = bytes;
+        self.inline = bytes.min(4096);
+        self
+    }
+
+    /// With at most `bytes` of items in it.
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// With items of up to `bytes` kept in their cells.
+    pub fn inline(mut self, bytes: u64) -> Self {
+        self.inline = bytes;
+        self
+    }
+}
+
+/// A bounded first-in, first-out queue of byte strings, for any number of putters and getters in any
+/// number of processes and threads.
+///
+/// When a put has returned, the item is in the queue, and a get that starts later never finds it empty. An
+/// item is delivered to one get that completes. If a process is killed while it puts, its item was never
+/// there; if it is killed while it gets, or while it holds an [`Item`], the item is delivered again, with
+/// its [number](Item::number) unchanged and its [deliveries](Item::deliveries) counted.
+///
+/// Items of one putter are delivered in order; one that is delivered again comes late.
+pub struct Queue {
+    handle: Handle,
+    shape: Shape,
+    epoch: AtomicU64,
+}
+
+impl Queue {
+    /// Creates a queue; an error when the name is taken.
+    pub fn create(segment: &Segment, name: &str, options: &QueueOptions) -> Result<Self> {
+        Self::get_object(segment, name, Verb::Create, Some(options), "")
+    }
+
+    /// Opens a queue.
+    pub fn open(segment: &Segment, name: &str) -> Result<Self> {
+        Self::get_object(segment, name, Verb::Open, None, "")
+    }
+
+    /// Opens a queue, which must have been created with equal options, or creates it.
+    pub fn open_or_create(segment: &Segment, name: &str, options: &QueueOptions) -> Result<Self> {
+        Self::get_object(segment, name, Verb::OpenOrCreate, Some(options), "")
+    }
+
+    fn get_object(
+        segment: &Segment,
+        name: &str,
+        verb: Verb,
+        options: Option<&QueueOptions>,
+        type_name: &str,
+    ) -> Result<Self> {
+        let shape = match options {
+            Some(o) => Shape::new(o.capacity, o.inline, o.max_item, o.max_bytes)?,
+            None => Shape::new(1, 0, 0, 0)?,
+        };
+        let spec = Spec {
+            kind: Kind::Queue as u32,
+            typecode: 0,
+            element: shape.max_item as u32,
+            variant: 0,
+            count: shape.capacity,
+            type_name: type_name.to_owned(),
+        };
+        let fits = |have: &Spec| {
+            if have.type_name != spec.type_name {
+                fail!(WrongType, "it holds items of type {:?}, not {:?}", have.type_name, spec.type_name);
+            }
+            if options.is_some() && (have.count, have.element) != (spec.count, spec.element) {
+                fail!(
+                    WrongSize,
+                    "it holds {} items of up to {} bytes, not {} of up to {}",
+                    have.count,
+                    have.element,
+                    spec.count,
+                    spec.element
+                );
+            }
+            Ok(())
+        };
+        let init = |part: &Part<'_>| shape.init(part, 0, 0);
+        let request = Request { name, verb, role: 1, size: shape.size(), spec: spec.clone() };
+        let handle = Handle::get(segment.attached(), &request, init, fits)?;
+        let shape = Shape::read(&handle.part(), 0)?;
+        Ok(Self { handle, shape, epoch: AtomicU64::new(0) })
+    }
+
+    /// The ring behind the queue.
+    #[inline]
+    pub(crate) fn ring(&self) -> Ring<'_> {
+        Ring::new(self.handle.part(), 0, &self.shape)
+    }
+
+    #[cold]
+    fn explain(&self, e: crate::error::Error) -> crate::error::Error {
+        match e.kind() {
+            ErrorKind::TooLarge => {
+                let text = format!("{} holds {e}", self.handle.describe());
+                crate::error::Error::new(ErrorKind::TooLarge, text)
+            }
+            ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted | ErrorKind::Closed => e,
+            _ => e.of(self.handle.describe()),
+        }
+    }
+
+    /// Puts `item`, waiting for room.
+    ///
+    /// # Errors
+    /// `TooLarge`, `Closed`, `Interrupted`; `NoSpace` or `LimitReached` when a large item finds no memory.
+    /// On any error nothing was put.
+    pub fn put(&self, item: &[u8]) -> Result<()> {
+        self.put_until(item, Deadline::Never)
+    }
+
+    /// Puts `item` if there is room; else `WouldBlock`.
+    pub fn try_put(&self, item: &[u8]) -> Result<()> {
+        self.put_until(item, Deadline::Now)
+    }
+
+    /// Puts `item`, waiting for room for at most `timeout`; then `TimedOut`.
+    pub fn put_timeout(&self, item: &[u8], timeout: Duration) -> Result<()> {
+        self.put_until(item, timeout.into())
+    }
+
+    /// Puts `item`, waiting until `deadline`.
+    #[inline]
+    pub fn put_until(&self, item: &[u8], deadline: Deadline) -> Result<()> {
+        let ring = self.ring();
+        let claim = self.reserve_claim(item.len(), deadline)?;
+        ring::fill(&claim, item);
+        ring.commit(&claim, item.len());
+        ring.wake_getters(1);
+        Ok(())
+    }
+
+    /// Puts items in order until `deadline`; how many were put. Getters are woken once for all of them
+    /// unless the queue fills up in between.
+    ///
+    /// # Errors
+    /// As for [`put`](Self::put), but only when nothing was put.
+    pub fn put_many_until<T: AsRef<[u8]>>(
+        &self,
+        items: impl IntoIterator<Item = T>,
+        deadline: Deadline,
+    ) -> Result<usize> {
+        let ring = self.ring();
+        let (mut done, mut silent) = (0, 0);
+        for item in items {
+            let item = item.as_ref();
+            let claim = match ring.reserve(item.len(), Deadline::Now) {
+                Err(e) if e.kind() == ErrorKind::WouldBlock && deadline != Deadline::Now => {
+                    ring.wake_getters(silent);
+                    silent = 0;
+                    ring.reserve(item.len(), deadline)
+                }
+                other => other,
+            };
+            match claim {
+                Ok(claim) => {
+                    ring::fill(&claim, item);
+                    ring.commit(&claim, item.len());
+                    done += 1;
+                    silent += 1;
+                }
+                Err(e) if done == 0 => return Err(self.explain(e)),
+                Err(_) => break,
+            }
+        }
+        if silent > 0 {
+            ring.wake_getters(silent);
+        }
+        Ok(done)
+    }
+
+    /// [`put_many_until`](Self::put_many_until) without a deadline.
+    pub fn put_many<T: AsRef<[u8]>>(&self, items: impl IntoIterator<Item = T>) -> Result<usize> {
+        self.put_many_until(items, Deadline::Never)
+    }
+
+    /// A place for an item of up to `len` bytes, to be written in place and committed. Getters pass over it
+    /// meanwhile, until the ring has gone round.
+    pub fn reserve(&self, len: usize, deadline: Deadline) -> Result<Reservation<'_>> {
+        let claim = self.reserve_claim(len, deadline)?;
+        Ok(Reservation { ring: self.ring(), claim, me: self.handle.me()? })
+    }
+
+    /// [`reserve`](Self::reserve) without a guard.
+    #[inline]
+    pub(crate) fn reserve_claim(&self, len: usize, deadline: Deadline) -> Result<Claim> {
+        self.ring().reserve(len, deadline).map_err(|e| self.explain(e))
+    }
+
+    /// Gets the oldest item, waiting for one.
+    ///
+    /// # Errors
+    /// `Closed` when the queue is shut down and nothing is left, `Interrupted`.
+    pub fn get(&self) -> Result<Vec<u8>> {
+        self.get_until(Deadline::Never)
+    }
+
+    /// Gets the oldest item if there is one; else `WouldBlock`.
+    pub fn try_get(&self) -> Result<Vec<u8>> {
+        self.get_until(Deadline::Now)
+    }
+
+    /// Gets the oldest item, waiting for one for at most `timeout`; then `TimedOut`.
+    pub fn get_timeout(&self, timeout: Duration) -> Result<Vec<u8>> {
+        self.get_until(timeout.into())
+    }
+
+    /// Gets the oldest item, waiting until `deadline`.
+    pub fn get_until(&self, deadline: Deadline) -> Result<Vec<u8>> {
+        Ok(self.take(false, deadline)?.to_vec())
+    }
+
+    /// Gets up to `max` items that are there, waiting until `deadline` for the first.
+    pub fn get_many_until(&self, max: usize, deadline: Deadline) -> Result<Vec<Vec<u8>>> {
+        let mut items = Vec::new();
+        let mut deadline = deadline;
+        while items.len() < max {
+            match self.take(false, deadline) {
+                Ok(item) => items.push(item.to_vec()),
+                Err(e) if items.is_empty() => return Err(e),
+                Err(_) => break,
+            }
+            deadline = Deadline::Now;
+        }
+        Ok(items)
+    }
+
+    /// Up to `max` items, waiting for the first.
+    pub fn get_many(&self, max: usize) -> Result<Vec<Vec<u8>>> {
+        self.get_many_until(max, Deadline::Never)
+    }
+
+    /// Takes the oldest item in place: it is read where it lies, and done with when the guard is dropped. If
+    /// this process dies before, it is delivered again. It costs one cell of the queue as long as it lasts.
+    pub fn recv(&self, deadline: Deadline) -> Result<Item<'_>> {
+        self.take(true, deadline)
+    }
+
+    fn take(&self, held: bool, deadline: Deadline) -> Result<Item<'_>> {
+        let claim = self.take_claim(held, deadline)?;
+        Ok(Item { ring: self.ring(), claim, held, me: self.handle.me()? })
+    }
+
+    /// Takes the oldest item without a guard.
+    #[inline]
+    pub(crate) fn take_claim(&self, held: bool, deadline: Deadline) -> Result<Claim> {
+        self.ring().take(held, deadline, &self.epoch, || false, || None).map_err(|e| self.explain(e))
+    }
+
+    /// How many items can be got. True at the moment of the call, as far as others let it be.
+    pub fn qsize(&self) -> usize {
+        self.ring().len() as usize
+    }
+
+    /// Whether nothing can be got.
+    pub fn is_empty(&self) -> bool {
+        self.qsize() == 0
+    }
+
+    /// Whether a put would have to wait.
+    pub fn is_full(&self) -> bool {
+        self.ring().is_full()
+    }
+
+    /// How many items it holds.
+    pub fn capacity(&self) -> usize {
+        self.shape.capacity as usize
+    }
+
+    /// The largest item in bytes.
+    pub fn max_item(&self) -> u64 {
+        self.shape.max_item
+    }
+
+    /// The most bytes of items in it; `u64::MAX` for no limit.
+    pub fn max_bytes(&self) -> u64 {
+        self.shape.max_bytes
+    }
+
+    /// Lets no more items in. Getters get what is left, then `Closed`; waiting putters get `Closed`.
+    pub fn shutdown(&self) {
+        self.ring().close();
+    }
+
+    /// Whether it was shut down.
+    pub fn is_shutdown(&self) -> bool {
+        self.ring().is_closed()
+    }
+
+    /// The queue's name.
+    pub fn name(&self) -> String {
+        self.handle.name()
+    }
+}
+
+impl Clone for Queue {
+    fn clone(&self) -> Self {
+        Self { handle: self.handle.clone(), shape: self.shape.clone(), epoch: AtomicU64::new(0) }
+    }
+}
+
+/// A place in a queue or pipe that is being written. Dropping it gives it back; so does this process's death.
+pub struct Reservation<'a> {
+    ring: Ring<'a>,
+    claim: Claim,
+    me: Label,
+}
+
+// SAFETY: a claim belongs to the process, not to a thread; its bytes are this guard's alone.
+unsafe impl Send for Reservation<'_> {}
+
+impl<'a> Reservation<'a> {
+    pub(crate) fn over(ring: Ring<'a>, claim: Claim, me: Label) -> Self {
+        Self { ring, claim, me }
+    }
+
+    /// Makes the first `len` bytes an item that can be got.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when `len` is more than was reserved; `NotOwner` in a forked child.
+    pub fn commit_len(self, len: usize) -> Result<()> {
+        if len > self.claim.len {
+            fail!(InvalidArgument, "{} bytes were reserved; got {len} to commit", self.claim.len);
+        }
+        if self.ring.me() != Ok(self.me) {
+            return Err(ErrorKind::NotOwner.into());
+        }
+        self.ring.commit(&self.claim, len);
+        self.ring.wake_getters(1);
+        std::mem::forget(self);
+        Ok(())
+    }
+
+    /// Makes all of it an item that can be got.
+    pub fn commit(self) -> Result<()> {
+        let len = self.claim.len;
+        self.commit_len(len)
+    }
+
+    /// Gives the place back; nothing was put.
+    pub fn abort(self) {}
+}
+
+impl Deref for Reservation<'_> {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the claim's bytes are mapped as long as the ring is borrowed, and no participant but this
+        // guard's touches them before the commit.
+        unsafe { std::slice::from_raw_parts(self.claim.data, self.claim.len) }
+    }
+}
+
+impl DerefMut for Reservation<'_> {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as in `deref`, and the guard is borrowed mutably.
+        unsafe { std::slice::from_raw_parts_mut(self.claim.data, self.claim.len) }
+    }
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        // In a forked child the claim is the parent's.
+        if self.ring.me() == Ok(self.me) {
+            self.ring.abort(&self.claim);
+        }
+    }
+}
+
+/// An item that was taken, read where it lies. Dropping it is the receipt: the item is done with. If this
+/// process dies before, the item is delivered to somebody else.
+pub struct Item<'a> {
+    ring: Ring<'a>,
+    claim: Claim,
+    held: bool,
+    me: Label,
+}
+
+// SAFETY: as for `Reservation`; the bytes are only read.
+unsafe impl Send for Item<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Item<'_> {}
+
+impl<'a> Item<'a> {
+    pub(crate) fn over(ring: Ring<'a>, claim: Claim, held: bool, me: Label) -> Self {
+        Self { ring, claim, held, me }
+    }
+
+    /// The item's number: unique in its queue, and the same at each delivery.
+    pub fn number(&self) -> u64 {
+        self.claim.number
+    }
+
+    /// How often the item was delivered, this time included.
+    pub fn deliveries(&self) -> u32 {
+        self.claim.deliveries.into()
+    }
+
+    /// Lets somebody else have the item, as this process's death would.
+    pub fn put_back(self) {
+        if self.ring.me() == Ok(self.me) {
+            self.ring.put_back(&self.claim);
+        }
+        std::mem::forget(self);
+    }
+}
+
+impl Deref for Item<'_> {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the claim's bytes are mapped as long as the ring is borrowed, and nobody writes to them
+        // before the cell is released.
+        unsafe { std::slice::from_raw_parts(self.claim.data, self.claim.len) }
+    }
+}
+
+impl Drop for Item<'_> {
+    fn drop(&mut self) {
+        if self.ring.me() == Ok(self.me) {
+            self.ring.release(&self.claim, self.held);
+        }
+    }
+}

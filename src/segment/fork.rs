@@ -1,0 +1,177 @@
+//! All segments that this process is attached to, and what happens to them when it forks.
+//!
+//! Peers must never see a moment at which neither parent nor child holds a handle. So before the fork, a
+//! seat, a lease and a copy of the open-list are made ready for the child; the child takes them over with
+//! async-signal-safe calls only, and the parent drops its view of them. Where that fails the child is born
+//! not attached, which its wiped label says, and each use is an error. Guards that the parent holds are
+//! inert in the child, because they carry the parent's label.
+
+use std::fs::File;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Once, Weak};
+
+use super::attach::{Attached, seat_byte};
+use crate::atomic::Relaxed;
+use crate::error::{ErrorKind, Result};
+use crate::sys::fork::{ForkGuard, ForkLock, LabelCell, Labels, on_fork, stay_loaded};
+use crate::sys::lease::{Lease, Mode, try_lock, unlock};
+use crate::sys::{process, shm};
+use crate::wait::Label;
+
+static REGISTRY: ForkLock<Registry> =
+    ForkLock::new(Registry { labels: Labels::new(), attached: Vec::new(), forking: Vec::new() });
+
+/// What this process is attached to.
+pub(super) struct Registry {
+    labels: Labels,
+    attached: Vec<Weak<Attached>>,
+    /// Kept alive from `prepare` on; in a child, until the next attachment.
+    forking: Vec<Arc<Attached>>,
+}
+
+/// The lock under which attachments and open-lists change. Nothing else may be waited for while it is held,
+/// but for the arena's growth.
+pub(super) fn registry() -> ForkGuard<'static, Registry> {
+    REGISTRY.lock()
+}
+
+impl Registry {
+    /// A label cell for a new attachment.
+    pub(super) fn new_label(&mut self) -> Result<LabelCell> {
+        static HOOKS: Once = Once::new();
+        let mut hooked = Ok(());
+        HOOKS.call_once(|| {
+            stay_loaded();
+            hooked = on_fork(prepare, parent, child);
+        });
+        hooked?;
+        self.labels.take()
+    }
+
+    /// Gives a label cell back.
+    pub(super) fn drop_label(&mut self, cell: LabelCell) {
+        self.labels.give(cell);
+    }
+
+    /// The attachment to the file of `identity`, if this process has one.
+    pub(super) fn find(&self, identity: shm::Identity) -> Option<Arc<Attached>> {
+        self.attached.iter().filter_map(Weak::upgrade).find(|a| a.identity == identity && a.me().is_ok())
+    }
+
+    /// Adds an attachment.
+    pub(super) fn add(&mut self, attached: &Arc<Attached>) {
+        self.attached.push(Arc::downgrade(attached));
+    }
+
+    /// Forgets attachments that are gone, and hands back what a fork had kept alive, to be dropped outside
+    /// of the lock.
+    pub(super) fn tidy(&mut self) -> Vec<Arc<Attached>> {
+        self.attached.retain(|a| a.strong_count() > 0);
+        std::mem::take(&mut self.forking)
+    }
+}
+
+/// What is ready for a child: its label, its lease, its own description of the file, and its list's pages.
+pub(super) struct ChildSeat {
+    label: Label,
+    lease: Lease,
+    probe: File,
+    pages: Vec<u64>,
+}
+
+extern "C" fn prepare() {
+    REGISTRY.acquire();
+    // SAFETY: acquired above; `parent` and `child` give it back.
+    let registry = unsafe { REGISTRY.held() };
+    registry.forking.extend(registry.attached.iter().filter_map(Weak::upgrade));
+    for attached in &registry.forking {
+        // SAFETY: the registry lock is held.
+        unsafe { *attached.child.get() = attached.seat_for_child().ok() };
+    }
+}
+
+extern "C" fn parent() {
+    // SAFETY: `prepare` acquired the lock in this thread.
+    let forked = unsafe {
+        let forked = std::mem::take(&mut REGISTRY.held().forking);
+        for attached in &forked {
+            // Dropping it unmaps the parent's view of the child's lease; the child has its own.
+            drop((*attached.child.get()).take());
+        }
+        REGISTRY.release();
+        forked
+    };
+    drop(forked);
+}
+
+extern "C" fn child() {
+    // SAFETY: this is the only thread of the child, and a copy of the one that ran `prepare`.
+    unsafe {
+        for attached in &REGISTRY.held().forking {
+            attached.adopt_child_seat();
+        }
+        REGISTRY.release();
+    }
+}
+
+impl Attached {
+    /// Takes a seat for the child about to be forked. The registry lock is held.
+    fn seat_for_child(&self) -> Result<ChildSeat> {
+        let me = self.me()?;
+        let file = shm::reopen(self.file()?)?;
+        let probe = shm::reopen(self.file()?)?;
+        for label in self.labels() {
+            if !self.try_seat(&file, label)? {
+                continue;
+            }
+            let lease = Lease::pin(file, true)?;
+            let pages = self.copy_list(me, label)?;
+            let (from, to) = (self.slot(me), self.slot(label));
+            for (from, to) in from.command.iter().zip(&to.command) {
+                to.store(from.load(Relaxed), Relaxed);
+            }
+            return Ok(ChildSeat { label, lease, probe, pages });
+        }
+        Err(ErrorKind::TableFull.into())
+    }
+
+    /// Takes the seat of `label` with `file` if it is free; the lease is `file`'s then.
+    pub(super) fn try_seat(&self, file: &File, label: Label) -> Result<bool> {
+        if self.seat(label).state != crate::layout::SEAT_FREE
+            || !try_lock(file, seat_byte(label), Mode::Exclusive)?
+        {
+            return Ok(false);
+        }
+        // With the lease in hand nobody else can take the seat; it may have been taken and left just before.
+        if self.take_seat(label) {
+            return Ok(true);
+        }
+        unlock(file, seat_byte(label))?;
+        Ok(false)
+    }
+
+    /// Becomes the participant that the parent made ready (async-signal-safe).
+    ///
+    /// # Safety
+    /// Only in a forked child, before anything else in it runs.
+    unsafe fn adopt_child_seat(&self) {
+        // SAFETY: there is no other thread, so the cells are this function's own. What is replaced is only
+        // closed or forgotten, never freed: the lease of the parent is not mapped here.
+        unsafe {
+            self.sweeping.reset();
+            self.watching.store(false, Ordering::Relaxed);
+            if let Some(lease) = (*self.lease.get()).take() {
+                lease.forget();
+            }
+            let Some(seat) = (*self.child.get()).take() else { return };
+            drop(std::mem::replace(&mut *self.probe.get(), seat.probe));
+            let _ = seat.lease.keep_from_children();
+            *self.lease.get() = Some(seat.lease);
+            let pages = &mut (*self.open.get()).pages;
+            // The old pages' vector is leaked: a child may not free memory here.
+            std::mem::forget(std::mem::replace(pages, seat.pages));
+            self.slot(seat.label).pid.store(u64::from(process::pid()), Relaxed);
+            self.label.store(seat.label, Ordering::Relaxed);
+        }
+    }
+}

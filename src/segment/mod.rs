@@ -1,0 +1,602 @@
+//! Segments: created whole or not at all, found by name, attached to by a seat with a lease.
+//!
+//! ```text
+//!   create:  nameless file ─ commit and fill ─ seat ─ link (commits; the loser of a race opens)
+//!   open:    file ─ check ─ LIFE shared ─ map ─ seat and lease ─ still there? ─ LIFE given up
+//!   unlink:  LIFE exclusive ─ the name is still this file ─ GONE ─ unlink
+//!   leave:   handles gone ─ sweep oneself ─ ephemeral and last: unlink ─ lease given up, unmapped
+//! ```
+//!
+//! A creator killed before the link leaves nothing, for the kernel frees a file without a name. A process
+//! killed while attaching holds at most a seat whose lease is gone with it. LIFE is a byte of the file that
+//! is locked, so the kernel gives it up too.
+
+pub mod arena;
+pub mod attach;
+mod cleanup;
+pub mod directory;
+pub mod fork;
+pub mod handle;
+mod openlist;
+mod recover;
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use attach::{Attached, LIFE_BYTE, seat_byte};
+
+use crate::atomic::{AtomicU64, Relaxed, Release};
+use crate::error::{Error, ErrorKind, Result, fail};
+use crate::kinds::{self, Kind};
+use crate::layout::{
+    self, BYTE_ORDER, EPHEMERAL, Header, LAYOUT_VERSION, LOCK_PROTOCOL, MAGIC, MAX_PARTICIPANTS, SEAT_FREE,
+    WORD_BYTES,
+};
+use crate::sys::lease::{self, Lease, Mode};
+use crate::sys::{process, shm};
+use crate::wait::Label;
+
+/// The longest name of a segment, in bytes.
+pub const SEGMENT_NAME_MAX: usize = 200;
+
+/// A named segment of shared memory that this process is attached to.
+///
+/// Clones, and segments of the same name opened twice in a process, are handles to one attachment. Handles
+/// may be used by all threads, and by a forked child, which is a participant of its own from its birth. When
+/// the last handle to a segment and its objects is dropped the process detaches; the segment stays until it
+/// is [unlinked](Segment::unlink), unless it is ephemeral.
+///
+/// A process that is killed leaves the segment as whole as it found it: what it held is given back by
+/// whoever notices, what it had half done is undone.
+pub struct Segment {
+    attached: Arc<Attached>,
+}
+
+/// How to create or open a [`Segment`].
+#[derive(Clone, Debug)]
+pub struct SegmentOptions {
+    limit: u64,
+    mode: u32,
+    ephemeral: bool,
+    participants: u32,
+    wait: Duration,
+    any_user: bool,
+}
+
+impl Default for SegmentOptions {
+    fn default() -> Self {
+        Self {
+            limit: 1 << 30,
+            mode: 0o600,
+            ephemeral: false,
+            participants: 64,
+            wait: Duration::ZERO,
+            any_user: false,
+        }
+    }
+}
+
+impl SegmentOptions {
+    /// A limit of 1 GiB, mode 0600, persistent, for 64 participants; opening does not wait.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The size in bytes that a new segment may grow to. It is a ceiling, not a cost: address space is
+    /// reserved, memory is used as objects need it.
+    pub fn limit(mut self, bytes: u64) -> Self {
+        self.limit = bytes;
+        self
+    }
+
+    /// The permissions of a new segment's file, exactly, whatever the umask.
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Whether the last participant to leave a new segment unlinks it.
+    pub fn ephemeral(mut self, yes: bool) -> Self {
+        self.ephemeral = yes;
+        self
+    }
+
+    /// How many processes may be attached to a new segment at a time, at most 4095. Each costs 1 KiB.
+    pub fn participants(mut self, count: u32) -> Self {
+        self.participants = count;
+        self
+    }
+
+    /// How long `open` waits for somebody to create the segment.
+    pub fn wait(mut self, time: Duration) -> Self {
+        self.wait = time;
+        self
+    }
+
+    /// Whether to open a segment that belongs to another user than this process or root. Its owner can
+    /// change its content at will and truncate its file, which kills who touches it (SIGBUS).
+    pub fn any_user(mut self, yes: bool) -> Self {
+        self.any_user = yes;
+        self
+    }
+
+    /// Creates a segment; an error when the name is taken.
+    pub fn create(&self, name: &str) -> Result<Segment> {
+        check_name(name)?;
+        cleanup::look_around();
+        self.create_linked(name)
+    }
+
+    /// Opens a segment, waiting for it as long as [`wait`](Self::wait) says.
+    pub fn open(&self, name: &str) -> Result<Segment> {
+        check_name(name)?;
+        let start = Instant::now();
+        loop {
+            match self.open_now(name) {
+                Err(e) if e.kind() == ErrorKind::NotFound && start.elapsed() < self.wait => {
+                    std::thread::sleep(Duration::from_millis(1).min(self.wait));
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Opens a segment, or creates it where there is none. These options only matter for a new one.
+    pub fn open_or_create(&self, name: &str) -> Result<Segment> {
+        check_name(name)?;
+        loop {
+            match self.open_now(name) {
+                Err(e) if e.kind() == ErrorKind::NotFound => {}
+                other => return other,
+            }
+            match self.create(name) {
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+                other => return other,
+            }
+        }
+    }
+
+    fn create_linked(&self, name: &str) -> Result<Segment> {
+        if self.participants == 0 || self.participants > MAX_PARTICIPANTS {
+            fail!(
+                InvalidArgument,
+                "a segment has 1 to {MAX_PARTICIPANTS} participants; got {}",
+                self.participants
+            );
+        }
+        let fixed = layout::arena_offset(self.participants);
+        let limit = layout::round_up(self.limit.min(1 << 40), 4096);
+        if limit < fixed + (64 << 10) {
+            fail!(
+                InvalidArgument,
+                "a segment for {} participants needs a limit of at least {} bytes; got {}",
+                self.participants,
+                fixed + (64 << 10),
+                self.limit
+            );
+        }
+        if self.mode & !0o777 != 0 || self.mode & 0o600 != 0o600 {
+            fail!(
+                InvalidArgument,
+                "the mode of a segment has at least 0600 and at most 0777; got {:#o}",
+                self.mode
+            );
+        }
+        let what = |e: Error| e.of(format_args!("segment {name:?}"));
+        let file = shm::create_unnamed(self.mode).map_err(what)?;
+        shm::commit(&file, 0, fixed).map_err(what)?;
+        let linkable = file.try_clone().map_err(|e| crate::sys::io_error("dup", &e))?;
+        let attached = new_attachment(name, file, limit, self.participants)?;
+        self.fill_header(attached.header(), fixed, limit);
+        let seated = attached.seat_self().map_err(what);
+        let linked = seated.and_then(|()| shm::link(&linkable, name));
+        match linked {
+            Ok(()) => Ok(Segment::over(attached)),
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {
+                fail!(AlreadyExists, "segment {name:?} already exists; open it or choose another name")
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    fn fill_header(&self, header: &Header, committed: u64, limit: u64) {
+        header.layout_version.store(LAYOUT_VERSION, Relaxed);
+        header.byte_order.store(BYTE_ORDER, Relaxed);
+        header.word_bytes.store(WORD_BYTES, Relaxed);
+        header.lock_protocol.store(LOCK_PROTOCOL, Relaxed);
+        header.flags.store(if self.ephemeral { EPHEMERAL } else { 0 }, Relaxed);
+        header.participants.store(self.participants, Relaxed);
+        header.limit.store(limit, Relaxed);
+        for (word, half) in header.boot_id.iter().zip(process::boot_id().chunks_exact(8)) {
+            word.store(u64::from_ne_bytes(half.try_into().expect("eight bytes")), Relaxed);
+        }
+        header.committed.store(committed, Relaxed);
+        header.magic.store(MAGIC, Release);
+    }
+
+    fn open_now(&self, name: &str) -> Result<Segment> {
+        loop {
+            if let Some(segment) = self.open_once(name)? {
+                return Ok(segment);
+            }
+        }
+    }
+
+    /// `None` when the segment was unlinked while we attached.
+    fn open_once(&self, name: &str) -> Result<Option<Segment>> {
+        let file = shm::open(name)?;
+        let stat = shm::stat(&file)?;
+        if !stat.regular {
+            fail!(NotASegment, "segment {name:?}: the name is taken by something that is not a file");
+        }
+        let me = process::user();
+        if stat.user != me && stat.user != 0 && !self.any_user {
+            fail!(
+                WrongUser,
+                "segment {name:?} belongs to user {}, this process runs as {me}; open it with any_user if you trust that user",
+                stat.user
+            );
+        }
+        if let Some(attached) = fork::registry().find(stat.identity) {
+            return Ok(Some(Segment::over(attached)));
+        }
+        if !lease::try_lock(&file, LIFE_BYTE, Mode::Shared)? {
+            std::thread::yield_now();
+            return Ok(None);
+        }
+        let (limit, participants) = check_header(name, &file, stat.len)?;
+        let attached = new_attachment(name, file, limit, participants)?;
+        attached.seat_self().map_err(|e| e.of(format_args!("segment {name:?}")))?;
+        let file = attached.file()?;
+        let gone = attached.header().gone.load(Relaxed) != 0 || shm::stat(file)?.links == 0;
+        lease::unlock(file, LIFE_BYTE)?;
+        Ok(if gone { None } else { Some(Segment::over(attached)) })
+    }
+}
+
+/// Checks the name of a segment.
+fn check_name(name: &str) -> Result<()> {
+    if name.is_empty() {
+        fail!(InvalidName, "the name of a segment must not be empty");
+    }
+    if name.len() > SEGMENT_NAME_MAX {
+        fail!(InvalidName, "the name of a segment has at most {SEGMENT_NAME_MAX} bytes; got {}", name.len());
+    }
+    if name.contains('/') || name.chars().any(char::is_control) {
+        fail!(InvalidName, "the name of a segment has no slash and no control characters; got {name:?}");
+    }
+    Ok(())
+}
+
+/// Checks what does not depend on the rest of the content; limit and number of participants.
+fn check_header(name: &str, file: &File, len: u64) -> Result<(u64, u32)> {
+    let mut bytes = [0u8; 56];
+    let short = file.read_exact_at(&mut bytes, 0).is_err();
+    let word = |at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
+    let half = |at: usize| u32::from_ne_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
+    if short || word(0) == 0 {
+        fail!(Unfinished, "segment {name:?} is unfinished ({len} bytes, no header); unlink it");
+    }
+    if word(0) != MAGIC {
+        fail!(NotASegment, "segment {name:?}: the file does not start as a segment does");
+    }
+    let same = |what: &str, have: u32, want: u32| {
+        if have == want {
+            return Ok(());
+        }
+        fail!(
+            Incompatible,
+            "segment {name:?} has {what} {have:#x}, this library needs {want:#x}; unlink it or use a matching version"
+        )
+    };
+    same("byte order", half(12), BYTE_ORDER)?;
+    same("layout version", half(8), LAYOUT_VERSION)?;
+    same("word size", half(16), WORD_BYTES)?;
+    same("lock protocol", half(20), LOCK_PROTOCOL)?;
+    let (participants, limit) = (half(28), word(32));
+    let known = half(24) & !EPHEMERAL == 0 && (1..=MAX_PARTICIPANTS).contains(&participants);
+    if !known || limit > 1 << 40 || limit < layout::arena_offset(participants) || !limit.is_multiple_of(4096)
+    {
+        fail!(
+            Corrupted,
+            "segment {name:?} is corrupted: {participants} participants, a limit of {limit} bytes"
+        );
+    }
+    if len < layout::arena_offset(participants) || len > limit {
+        fail!(Corrupted, "segment {name:?} is truncated or corrupted: {len} bytes, a limit of {limit}");
+    }
+    if bytes[40..56] != process::boot_id() {
+        fail!(StaleBoot, "segment {name:?} was made before the machine was last started; unlink it");
+    }
+    Ok((limit, participants))
+}
+
+fn new_attachment(name: &str, file: File, limit: u64, participants: u32) -> Result<Arc<Attached>> {
+    let label = fork::registry().new_label()?;
+    match Attached::map(name, file, limit, participants, label) {
+        Ok(attached) => Ok(Arc::new(attached)),
+        Err(e) => {
+            fork::registry().drop_label(label);
+            Err(e.of(format_args!("segment {name:?}")))
+        }
+    }
+}
+
+impl Attached {
+    /// Takes a seat and its lease, and makes this attachment known in the process.
+    fn seat_self(self: &Arc<Self>) -> Result<()> {
+        let file = shm::reopen(self.file()?)?;
+        let label = self.find_seat(&file)?;
+        self.label.store(label, Ordering::Relaxed);
+        let lease = Lease::pin(file, false)?;
+        if !lease::is_locked(self.file()?, seat_byte(label))? {
+            fail!(
+                Unsupported,
+                "the kernel does not report the lock that this process just took (F_OFD_GETLK)"
+            );
+        }
+        // SAFETY: nobody else has this attachment yet.
+        unsafe { *self.lease.get() = Some(lease) };
+        let slot = self.slot(label);
+        slot.pid.store(u64::from(process::pid()), Relaxed);
+        slot.start_time.store(process::start_time(), Relaxed);
+        for (word, half) in slot.command.iter().zip(process::command().chunks_exact(8)) {
+            word.store(u64::from_ne_bytes(half.try_into().expect("eight bytes")), Relaxed);
+        }
+        let mut registry = fork::registry();
+        registry.add(self);
+        let leftovers = registry.tidy();
+        drop(registry);
+        drop(leftovers);
+        Ok(())
+    }
+
+    /// A free seat, or that of somebody dead, after sweeping it.
+    fn find_seat(&self, file: &File) -> Result<Label> {
+        for label in self.labels() {
+            if self.try_seat(file, label)? {
+                return Ok(label);
+            }
+        }
+        for label in self.labels() {
+            if !lease::try_lock(file, seat_byte(label), Mode::Exclusive)? {
+                continue;
+            }
+            // With the lease of the dead one in hand we act as it would have on leaving.
+            self.label.store(label, Ordering::Relaxed);
+            let seat = self.seat(label);
+            if seat.state != SEAT_FREE {
+                self.sweep_seat(label, seat);
+                self.leave_seat(label, seat);
+            }
+            if self.take_seat(label) {
+                return Ok(label);
+            }
+            self.label.store(0, Ordering::Relaxed);
+            lease::unlock(file, seat_byte(label))?;
+        }
+        fail!(
+            TableFull,
+            "all {} seats for participants are taken; create the segment with more",
+            self.participants
+        )
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        if let Ok(me) = self.me()
+            && self.lease.get_mut().is_some()
+        {
+            let seat = self.seat(me);
+            self.sweep_seat(me, seat);
+            self.leave_seat(me, seat);
+            cleanup::leave(self);
+        }
+        if self.file().is_err() {
+            // The descriptor's number belongs to somebody else now; it is not ours to close.
+            if let Ok(nothing) = File::open("/dev/null") {
+                std::mem::forget(std::mem::replace(self.probe.get_mut(), nothing));
+            }
+        }
+        fork::registry().drop_label(self.label);
+    }
+}
+
+/// A participant of a segment, for people who look.
+#[derive(Clone, Debug)]
+pub struct Participant {
+    /// Its label in the segment, from 1.
+    pub label: u32,
+    /// Its process id, in its own pid namespace.
+    pub pid: u32,
+    /// When its process started, in clock ticks since boot; 0 in a forked child.
+    pub start_time: u64,
+    /// Its command's name.
+    pub command: String,
+    /// Whether it lives, by the kernel's word.
+    pub alive: bool,
+}
+
+/// An object of a segment, for people who look.
+#[derive(Clone, Debug)]
+pub struct ObjectInfo {
+    /// Its name.
+    pub name: String,
+    /// What kind of object it is.
+    pub kind: Kind,
+    /// Its typecode, or `None`.
+    pub typecode: Option<char>,
+    /// The size of an element, or of the largest item, in bytes.
+    pub element_size: u64,
+    /// The number of elements, or the capacity in items.
+    pub count: u64,
+}
+
+impl Segment {
+    fn over(attached: Arc<Attached>) -> Self {
+        attached.segments.fetch_add(1, Ordering::Relaxed);
+        Self { attached }
+    }
+
+    /// Options to create or open a segment with.
+    pub fn options() -> SegmentOptions {
+        SegmentOptions::new()
+    }
+
+    /// Creates a segment with the default [options](SegmentOptions).
+    pub fn create(name: &str) -> Result<Self> {
+        SegmentOptions::new().create(name)
+    }
+
+    /// Opens a segment.
+    pub fn open(name: &str) -> Result<Self> {
+        SegmentOptions::new().open(name)
+    }
+
+    /// Opens a segment, or creates it with the default [options](SegmentOptions).
+    pub fn open_or_create(name: &str) -> Result<Self> {
+        SegmentOptions::new().open_or_create(name)
+    }
+
+    /// Takes the name from a segment. Who is attached goes on with it; its memory is freed when the last one
+    /// has left.
+    pub fn unlink(name: &str) -> Result<()> {
+        check_name(name)?;
+        cleanup::unlink(name)
+    }
+
+    /// The names of all segments of this machine that this process may see.
+    pub fn names() -> Result<Vec<String>> {
+        shm::names()
+    }
+
+    /// Removes ephemeral and unfinished segments that nobody lives in, and those from before the last boot
+    /// that were ephemeral; their names. Never removes a persistent segment.
+    pub fn gc() -> Result<Vec<String>> {
+        cleanup::gc()
+    }
+
+    /// The segment's name.
+    pub fn name(&self) -> &str {
+        self.attached.name()
+    }
+
+    /// The size that it may grow to, in bytes.
+    pub fn limit(&self) -> u64 {
+        self.attached.map.len()
+    }
+
+    /// The memory that it takes, in bytes.
+    pub fn size(&self) -> Result<u64> {
+        Ok(shm::stat(self.attached.file()?)?.len)
+    }
+
+    /// Whether its name was taken from it, or leads to another segment by now.
+    pub fn is_unlinked(&self) -> bool {
+        shm::identity_of(self.name()) != Some(self.attached.identity)
+    }
+
+    /// Whether the last participant to leave unlinks it.
+    pub fn is_ephemeral(&self) -> bool {
+        self.attached.header().flags.load(Relaxed) & EPHEMERAL != 0
+    }
+
+    /// Its objects, in no particular order.
+    pub fn objects(&self) -> Result<Vec<ObjectInfo>> {
+        let all = self.attached.all()?;
+        let info = |(name, spec): (String, layout::Spec)| {
+            let kind = kinds::of(spec.kind).ok_or_else(|| {
+                self.attached.corrupted(format_args!("{name:?} is of unknown kind {}", spec.kind))
+            })?;
+            let typecode = char::from_u32(spec.typecode).filter(|_| spec.typecode != 0);
+            Ok(ObjectInfo { name, kind, typecode, element_size: spec.element.into(), count: spec.count })
+        };
+        all.into_iter().map(info).collect()
+    }
+
+    /// Takes the name from an object. Who has it open goes on with it; its memory is reused when the last
+    /// one has closed it.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        directory::check_name(name)?;
+        self.attached.remove(name)
+    }
+
+    /// Its participants, those that have died and were not swept yet included.
+    pub fn participants(&self) -> Vec<Participant> {
+        let text = |words: &[AtomicU64; 2]| {
+            let bytes: Vec<u8> = words.iter().flat_map(|w| w.load(Relaxed).to_ne_bytes()).collect();
+            String::from_utf8_lossy(bytes.split(|b| *b == 0).next().unwrap_or_default()).into_owned()
+        };
+        let seated = |label: &Label| self.attached.seat(*label).state == layout::SEAT_LIVE;
+        let describe = |label| {
+            let slot = self.attached.slot(label);
+            Participant {
+                label,
+                pid: slot.pid.load(Relaxed) as u32,
+                start_time: slot.start_time.load(Relaxed),
+                command: text(&slot.command),
+                alive: !self.attached.is_dead(label),
+            }
+        };
+        self.attached.labels().filter(seated).map(describe).collect()
+    }
+
+    /// Clears up after participants that have died; how many there were. Waiting calls do this by
+    /// themselves.
+    pub fn recover(&self) -> usize {
+        self.attached.sweep_all()
+    }
+
+    /// Detaches from the segment.
+    ///
+    /// # Errors
+    /// `Busy`, with the segment handed back, while handles to its objects are open in this process and this
+    /// is its last handle to the segment.
+    pub fn close(self) -> Result<(), (Self, Error)> {
+        match self.check_closable() {
+            Ok(()) => Ok(()),
+            Err(e) => Err((self, e)),
+        }
+    }
+
+    /// `Busy` when this is the last handle to the segment and objects of it are open.
+    pub(crate) fn check_closable(&self) -> Result<()> {
+        let last = self.attached.segments.load(Ordering::Relaxed) == 1;
+        let open = if last { self.attached.open_count() } else { 0 };
+        if open != 0 {
+            fail!(
+                Busy,
+                "segment {:?}: {open} of its objects are open in this process; close them first",
+                self.name()
+            );
+        }
+        Ok(())
+    }
+
+    /// The attachment behind this handle.
+    pub(crate) fn attached(&self) -> &Arc<Attached> {
+        &self.attached
+    }
+}
+
+impl Clone for Segment {
+    fn clone(&self) -> Self {
+        Self::over(Arc::clone(&self.attached))
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        self.attached.segments.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl std::fmt::Debug for Segment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Segment").field("name", &self.name()).field("limit", &self.limit()).finish()
+    }
+}

@@ -1,0 +1,245 @@
+//! What a participant has open, listed by itself in shared memory before the open returns.
+//!
+//! So a sweep visits what the dead one had open and not everything, a pipe knows when nobody holds an end,
+//! and a removed object is freed when nobody lists it. An entry is one word, object and role; the process
+//! counts its own handles and keeps one entry for all of them.
+//!
+//! Only the owner writes its list, by single stores, under its registry lock; everybody may read it.
+
+use std::collections::HashMap;
+
+use super::attach::Attached;
+use super::fork::registry;
+use crate::atomic::{Acquire, AtomicU64, Relaxed, Release, SeqCst, fence};
+use crate::error::Result;
+use crate::layout::{INLINE_ENTRIES, ListPage, PAGE_ENTRIES, SEAT_LIVE, Slot};
+use crate::sys::clock::Deadline;
+use crate::wait::Label;
+
+/// An object and in what role it is open (a pipe's end; 1 for all else), as an entry.
+pub(super) fn pack(block: u64, role: u32) -> u64 {
+    block << 4 | u64::from(role)
+}
+
+fn unpack(entry: u64) -> (u64, u32) {
+    (entry >> 4, entry as u32 & 15)
+}
+
+/// The process's own view of its list.
+#[derive(Default)]
+pub(super) struct OpenList {
+    /// By entry: how many handles there are, and the entry's position.
+    held: HashMap<u64, (usize, usize)>,
+    /// Positions that were given back.
+    free: Vec<usize>,
+    /// The first position that was never used.
+    next: usize,
+    /// The offsets of the pages of the list.
+    pub(super) pages: Vec<u64>,
+}
+
+impl Attached {
+    fn entry(&self, me: Label, pages: &[u64], position: usize) -> Result<&AtomicU64> {
+        match position.checked_sub(INLINE_ENTRIES) {
+            None => Ok(&self.slot(me).entries[position]),
+            Some(rest) => {
+                let page: &ListPage = self.at(pages[rest / PAGE_ENTRIES])?;
+                Ok(&page.entries[rest % PAGE_ENTRIES])
+            }
+        }
+    }
+
+    /// Adds a page to the list of `me`, whose pages so far are `pages`; its offset.
+    fn add_page(&self, me: Label, pages: &[u64]) -> Result<u64> {
+        let block = self.allocate_as(me, size_of::<ListPage>() as u64, Deadline::Never)?;
+        let page: &ListPage = self.at(block.offset)?;
+        page.next.store(0, Relaxed);
+        for entry in &page.entries {
+            entry.store(0, Relaxed);
+        }
+        let link = match pages.last() {
+            Some(last) => &self.at::<ListPage>(*last)?.next,
+            None => &self.slot(me).list,
+        };
+        link.store(block.at.pack(), Release); // pairs with the loads in `entries_of`
+        Ok(block.offset)
+    }
+
+    /// A position in this process's list that nobody else will use, and its word.
+    fn reserve(&self) -> Result<(usize, &AtomicU64)> {
+        let me = self.me()?;
+        let _registry = registry();
+        // SAFETY: the registry lock is held.
+        let open = unsafe { &mut *self.open.get() };
+        let position = match open.free.pop() {
+            Some(position) => position,
+            None => {
+                if open.next >= INLINE_ENTRIES + open.pages.len() * PAGE_ENTRIES {
+                    let page = self.add_page(me, &open.pages)?;
+                    open.pages.push(page);
+                }
+                open.next += 1;
+                open.next - 1
+            }
+        };
+        Ok((position, self.entry(me, &open.pages, position)?))
+    }
+
+    /// Another handle for what is open already; false if it is not.
+    fn share(&self, entry: u64) -> bool {
+        let _registry = registry();
+        // SAFETY: the registry lock is held.
+        let open = unsafe { &mut *self.open.get() };
+        open.held.get_mut(&entry).map(|(handles, _)| *handles += 1).is_some()
+    }
+
+    /// Counts a first handle, or one more if another thread was faster and `position` is not needed.
+    fn hold_entry(&self, entry: u64, position: usize, word: &AtomicU64) {
+        let _registry = registry();
+        // SAFETY: the registry lock is held.
+        let open = unsafe { &mut *self.open.get() };
+        let held = open.held.entry(entry).or_insert((0, position));
+        held.0 += 1;
+        if held.1 != position {
+            word.store(0, Release);
+            open.free.push(position);
+        }
+    }
+
+    fn drop_position(&self, position: usize, word: &AtomicU64) {
+        word.store(0, Release);
+        let _registry = registry();
+        // SAFETY: the registry lock is held.
+        unsafe { &mut *self.open.get() }.free.push(position);
+    }
+
+    /// Lists an object as open in `role` if `still` says, after the entry can be seen, that it is there.
+    pub(super) fn list(&self, block: u64, role: u32, still: impl FnOnce() -> bool) -> Result<bool> {
+        let entry = pack(block, role);
+        if self.share(entry) {
+            if still() {
+                return Ok(true);
+            }
+            self.unlist(block, role)?;
+            return Ok(false);
+        }
+        let (position, word) = self.reserve()?;
+        word.store(entry, Release);
+        fence(SeqCst); // pairs with the fence in `remove`: he sees the entry, or we see his mark
+        if still() {
+            self.hold_entry(entry, position, word);
+            return Ok(true);
+        }
+        self.drop_position(position, word);
+        Ok(false)
+    }
+
+    /// Lists what `create` makes: it is given the word for the entry, and its packed block is counted.
+    pub(super) fn list_new(&self, role: u32, create: impl FnOnce(&AtomicU64) -> Result<u64>) -> Result<u64> {
+        let (position, word) = self.reserve()?;
+        match create(word) {
+            Ok(block) => {
+                self.hold_entry(pack(block, role), position, word);
+                Ok(block)
+            }
+            Err(e) => {
+                self.drop_position(position, word);
+                Err(e)
+            }
+        }
+    }
+
+    /// Drops one handle; whether it was the process's last one to the object in that role.
+    pub(super) fn unlist(&self, block: u64, role: u32) -> Result<bool> {
+        let me = self.me()?;
+        let _registry = registry();
+        // SAFETY: the registry lock is held.
+        let open = unsafe { &mut *self.open.get() };
+        let Some((handles, position)) = open.held.get_mut(&pack(block, role)) else { return Ok(false) };
+        *handles -= 1;
+        if *handles > 0 {
+            return Ok(false);
+        }
+        let position = *position;
+        open.held.remove(&pack(block, role));
+        self.entry(me, &open.pages, position)?.store(0, Release);
+        open.free.push(position);
+        Ok(true)
+    }
+
+    /// How many objects this process has open.
+    pub(super) fn open_count(&self) -> usize {
+        let _registry = registry();
+        // SAFETY: the registry lock is held.
+        unsafe { &*self.open.get() }.held.len()
+    }
+
+    /// Calls `visit` with object and role of each entry of a participant's list, until it returns true.
+    pub(super) fn entries_of(&self, label: Label, mut visit: impl FnMut(u64, u32) -> bool) -> bool {
+        let slot = self.slot(label);
+        let mut look = |entries: &[AtomicU64]| {
+            entries.iter().any(|word| {
+                let (block, role) = unpack(word.load(Acquire));
+                block != 0 && visit(block, role)
+            })
+        };
+        if look(&slot.entries) {
+            return true;
+        }
+        let mut next = slot.list.load(Acquire);
+        for _ in 0..self.map.len() / size_of::<ListPage>() as u64 {
+            if next == 0 {
+                break;
+            }
+            let Ok(page) = self.block(next).and_then(|block| self.at::<ListPage>(block.offset)) else {
+                break;
+            };
+            if look(&page.entries) {
+                return true;
+            }
+            next = page.next.load(Acquire);
+        }
+        false
+    }
+
+    /// Whether a participant that may still use it has the object open.
+    pub(super) fn lists(&self, label: Label, block: u64) -> bool {
+        self.seat(label).state == SEAT_LIVE && self.entries_of(label, |listed, _| listed == block)
+    }
+
+    /// The participants, dead ones that were not swept yet included, that have an object open in `role`.
+    pub fn holders(&self, block: u64, role: u32) -> impl Iterator<Item = Label> {
+        self.labels().filter(move |label| {
+            self.seat(*label).state == SEAT_LIVE
+                && self.entries_of(*label, |listed, as_role| listed == block && as_role == role)
+        })
+    }
+
+    /// Copies this process's list for the child it is about to fork; the offsets of the copy's pages.
+    /// The registry lock must be held.
+    pub(super) fn copy_list(&self, me: Label, child: Label) -> Result<Vec<u64>> {
+        // SAFETY: the caller holds the registry lock.
+        let open = unsafe { &*self.open.get() };
+        let copy = |from: &[AtomicU64], to: &[AtomicU64]| {
+            for (from, to) in from.iter().zip(to) {
+                to.store(from.load(Relaxed), Release);
+            }
+        };
+        copy(&self.slot(me).entries, &self.slot(child).entries);
+        let mut pages = Vec::with_capacity(open.pages.len());
+        for from in &open.pages {
+            let to = self.add_page(child, &pages)?;
+            copy(&self.at::<ListPage>(*from)?.entries, &self.at::<ListPage>(to)?.entries);
+            pages.push(to);
+        }
+        Ok(pages)
+    }
+
+    /// Empties the list in a slot that is about to be used anew.
+    pub(super) fn clear_list(slot: &Slot) {
+        slot.list.store(0, Relaxed);
+        for word in slot.entries.iter().chain(&slot.touched) {
+            word.store(0, Relaxed);
+        }
+    }
+}

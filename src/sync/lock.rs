@@ -1,0 +1,193 @@
+//! A named lock: the [lock word](crate::latch) as an object of its own.
+
+use std::time::Duration;
+
+use crate::atomic::AtomicU32;
+use crate::error::{ErrorKind, Result};
+use crate::kinds::Kind;
+use crate::latch::{Acquired, LockWord};
+use crate::layout::{Spec, describe};
+use crate::segment::Segment;
+use crate::segment::attach::Shared;
+use crate::segment::handle::{Handle, Part, Request, Verb};
+use crate::sys::clock::Deadline;
+use crate::wait::Label;
+
+/// A lock in memory.
+#[repr(C)]
+#[derive(Debug)]
+pub struct LockCell {
+    word: LockWord,
+    pad: [AtomicU32; 15],
+}
+
+describe! { TABLE:
+    LockCell = 64 { word @ 0 }
+}
+
+// SAFETY: it consists of atomics.
+unsafe impl Shared for LockCell {}
+
+/// A mutual exclusion lock for threads of any number of processes. Not recursive.
+///
+/// A process owns it, whichever of its threads took it; any thread of that process may release it, and no
+/// other process may. If the owner is killed, the next one to acquire it is told so
+/// ([`Acquired::OwnerDied`]) and holds it: what the lock protects may be half changed. A thread that ends
+/// while its process lives keeps what it held.
+pub struct Lock {
+    handle: Handle,
+}
+
+impl Lock {
+    /// Creates a lock; an error when the name is taken.
+    pub fn create(segment: &Segment, name: &str) -> Result<Self> {
+        Self::get(segment, name, Verb::Create)
+    }
+
+    /// Opens a lock.
+    pub fn open(segment: &Segment, name: &str) -> Result<Self> {
+        Self::get(segment, name, Verb::Open)
+    }
+
+    /// Opens a lock, or creates it.
+    pub fn open_or_create(segment: &Segment, name: &str) -> Result<Self> {
+        Self::get(segment, name, Verb::OpenOrCreate)
+    }
+
+    fn get(segment: &Segment, name: &str, verb: Verb) -> Result<Self> {
+        let spec = Spec {
+            kind: Kind::Lock as u32,
+            typecode: 0,
+            element: 0,
+            variant: 0,
+            count: 1,
+            type_name: String::new(),
+        };
+        let size = size_of::<LockCell>() as u64;
+        let init = |part: &Part<'_>| {
+            part.words(0, size / 8)?.iter().for_each(|word| word.store(0, crate::atomic::Relaxed));
+            Ok(())
+        };
+        let request = Request { name, verb, role: 1, size, spec };
+        let handle = Handle::get(segment.attached(), &request, init, |_| Ok(()))?;
+        handle.part().at::<LockCell>(0)?;
+        Ok(Self { handle })
+    }
+
+    #[inline]
+    fn word(&self) -> &LockWord {
+        // SAFETY: `get` has checked that the cell lies in the object, which the handle keeps mapped.
+        unsafe { &(*self.handle.part().base.as_ptr().cast::<LockCell>()).word }
+    }
+
+    /// Acquires the lock, waiting for it.
+    ///
+    /// # Errors
+    /// `Interrupted` by a signal handler.
+    pub fn lock(&self) -> Result<LockGuard<'_>> {
+        self.lock_until(Deadline::Never)
+    }
+
+    /// Acquires the lock if it is free; else `WouldBlock`.
+    pub fn try_lock(&self) -> Result<LockGuard<'_>> {
+        self.lock_until(Deadline::Now)
+    }
+
+    /// Acquires the lock, waiting for it for at most `timeout`; then `TimedOut`.
+    pub fn lock_timeout(&self, timeout: Duration) -> Result<LockGuard<'_>> {
+        self.lock_until(timeout.into())
+    }
+
+    /// Acquires the lock, waiting until `deadline`.
+    #[inline]
+    pub fn lock_until(&self, deadline: Deadline) -> Result<LockGuard<'_>> {
+        LockGuard::acquire(&self.handle, self.word(), deadline)
+    }
+
+    /// Acquires the lock without a guard; [`release`](Self::release) gives it back.
+    #[inline]
+    pub fn acquire(&self, deadline: Deadline) -> Result<Acquired> {
+        self.word().lock(&**self.handle.segment(), deadline)
+    }
+
+    /// Gives the lock back.
+    ///
+    /// # Errors
+    /// `NotHeld` when nobody holds it, `NotOwner` when another process does.
+    #[inline]
+    pub fn release(&self) -> Result<()> {
+        release(&self.handle, self.word())
+    }
+
+    /// The process that holds the lock: its label in the segment, 0 if nobody does.
+    pub fn holder(&self) -> u32 {
+        self.word().holder()
+    }
+
+    /// The lock's name.
+    pub fn name(&self) -> String {
+        self.handle.name()
+    }
+}
+
+impl Clone for Lock {
+    fn clone(&self) -> Self {
+        Self { handle: self.handle.clone() }
+    }
+}
+
+/// Gives a lock word of an object back, with an error that names the object.
+#[inline]
+pub(crate) fn release(handle: &Handle, word: &LockWord) -> Result<()> {
+    word.unlock(handle.me()?).map_err(|e| e.of(handle.describe()))
+}
+
+/// Holds a lock, and gives it back when dropped. In a forked child it is inert: the parent holds the lock.
+#[must_use]
+pub struct LockGuard<'a> {
+    word: &'a LockWord,
+    handle: &'a Handle,
+    me: Label,
+    acquired: Acquired,
+}
+
+impl<'a> LockGuard<'a> {
+    #[inline]
+    pub(crate) fn acquire(handle: &'a Handle, word: &'a LockWord, deadline: Deadline) -> Result<Self> {
+        let acquired = word.lock(&**handle.segment(), deadline)?;
+        Ok(Self { word, handle, me: handle.me()?, acquired })
+    }
+
+    /// Whether the previous owner died while it held the lock, so that what the lock protects may be half
+    /// changed. Every owner is told until one gives the lock back in good order.
+    pub fn owner_died(&self) -> bool {
+        self.acquired == Acquired::OwnerDied
+    }
+
+    /// Gives the lock back, and says if that failed.
+    pub fn unlock(self) -> Result<()> {
+        let result = self.give_back();
+        std::mem::forget(self);
+        result
+    }
+
+    fn give_back(&self) -> Result<()> {
+        if self.handle.me() != Ok(self.me) {
+            return Err(ErrorKind::NotOwner.into());
+        }
+        self.word.unlock(self.me)
+    }
+}
+
+impl Drop for LockGuard<'_> {
+    fn drop(&mut self) {
+        let _ = self.give_back();
+    }
+}
+
+/// Frees a lock whose holder is dead.
+pub(crate) fn recover(part: &Part<'_>, dead: Label) {
+    if let Ok(cell) = part.at::<LockCell>(0) {
+        cell.word.recover(dead);
+    }
+}

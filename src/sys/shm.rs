@@ -1,0 +1,173 @@
+//! Files in `/dev/shm`: created whole or not at all, opened without following links, grown before use.
+
+use std::ffi::CString;
+use std::fs::{self, File, OpenOptions};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::{errno, io_error, os_error};
+use crate::error::{Error, ErrorKind, Result, fail};
+
+const DIR: &str = "/dev/shm";
+const PREFIX: &str = "sharecell.";
+
+/// The path of the segment `name`.
+pub fn path(name: &str) -> PathBuf {
+    Path::new(DIR).join(format!("{PREFIX}{name}"))
+}
+
+/// What identifies a file while it exists, and whether a name still leads to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+/// What is worth knowing of a segment's file.
+#[derive(Clone, Copy, Debug)]
+pub struct Stat {
+    /// Which file it is.
+    pub identity: Identity,
+    /// Its length in bytes.
+    pub len: u64,
+    /// The number of names that it has.
+    pub links: u64,
+    /// The user who owns it.
+    pub user: u32,
+    /// Whether it is a regular file.
+    pub regular: bool,
+}
+
+impl From<fs::Metadata> for Stat {
+    fn from(m: fs::Metadata) -> Self {
+        Self {
+            identity: Identity { device: m.dev(), inode: m.ino() },
+            len: m.len(),
+            links: m.nlink(),
+            user: m.uid(),
+            regular: m.is_file(),
+        }
+    }
+}
+
+/// Describes an open file.
+pub fn stat(file: &File) -> Result<Stat> {
+    file.metadata().map(Stat::from).map_err(|e| io_error("stat", &e))
+}
+
+/// Which file `name` leads to at the moment.
+pub fn identity_of(name: &str) -> Option<Identity> {
+    fs::symlink_metadata(path(name)).ok().map(|m| Stat::from(m).identity)
+}
+
+/// A new file without a name, with exactly `mode` whatever the umask.
+pub fn create_unnamed(mode: u32) -> Result<File> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .mode(mode)
+        .custom_flags(libc::O_TMPFILE)
+        .open(DIR)
+        .map_err(|e| io_error("creating a file in /dev/shm", &e))?;
+    file.set_permissions(fs::Permissions::from_mode(mode)).map_err(|e| io_error("setting the mode", &e))?;
+    Ok(file)
+}
+
+/// Gives a nameless file its name; `AlreadyExists` when somebody was faster.
+pub fn link(file: &File, name: &str) -> Result<()> {
+    let from = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd())).expect("no NUL in a number");
+    let to = c_path(name)?;
+    // SAFETY: both are NUL-terminated strings that live for the call.
+    let done = unsafe {
+        libc::linkat(libc::AT_FDCWD, from.as_ptr(), libc::AT_FDCWD, to.as_ptr(), libc::AT_SYMLINK_FOLLOW)
+    };
+    if done == 0 { Ok(()) } else { Err(os_error(&format!("segment {name:?}"), errno())) }
+}
+
+fn c_path(name: &str) -> Result<CString> {
+    CString::new(path(name).into_os_string().into_encoded_bytes())
+        .map_err(|_| Error::new(ErrorKind::InvalidName, format!("segment name {name:?} contains a NUL")))
+}
+
+/// Opens the file of segment `name`; never creates it and never follows a link.
+pub fn open(name: &str) -> Result<File> {
+    let what = || format!("segment {name:?}");
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path(name));
+    match file {
+        Ok(file) => Ok(file),
+        Err(e) if matches!(e.raw_os_error(), Some(libc::ELOOP | libc::EISDIR | libc::ENXIO)) => {
+            fail!(
+                NotASegment,
+                "{}: its name is taken by something that is not a file; remove it or choose another name",
+                what()
+            )
+        }
+        Err(e) if e.raw_os_error() == Some(libc::ENOENT) => {
+            fail!(NotFound, "{} does not exist", what())
+        }
+        Err(e) => Err(io_error(&what(), &e)),
+    }
+}
+
+/// Another open file description of the same file, also when it has no name any more.
+pub fn reopen(file: &File) -> Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(format!("/proc/self/fd/{}", file.as_raw_fd()))
+        .map_err(|e| io_error("reopening the segment through /proc", &e))
+}
+
+/// Removes the name.
+pub fn unlink(name: &str) -> Result<()> {
+    match fs::remove_file(path(name)) {
+        Ok(()) => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            fail!(NotFound, "segment {name:?} does not exist")
+        }
+        Err(e) => Err(io_error(&format!("segment {name:?}"), &e)),
+    }
+}
+
+/// Makes sure that the bytes from `offset` on are backed by memory, so that touching them cannot fault.
+pub fn commit(file: &File, offset: u64, len: u64) -> Result<()> {
+    loop {
+        // SAFETY: the descriptor is open while `file` is borrowed; the rest are numbers.
+        if unsafe { libc::fallocate(file.as_raw_fd(), 0, offset as _, len as _) } == 0 {
+            return Ok(());
+        }
+        match errno() {
+            libc::EINTR => {}
+            libc::ENOSPC => fail!(
+                NoSpace,
+                "no space in {DIR}: needed {len} bytes, available {}; free some or enlarge it",
+                available(file)
+            ),
+            number => return Err(os_error("committing memory", number)),
+        }
+    }
+}
+
+/// The bytes left in the file system of `file`.
+fn available(file: &File) -> u64 {
+    // SAFETY: statvfs is plain data, for which zeroes are valid.
+    let mut vfs: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: the descriptor is open and `vfs` a valid place to write to.
+    if unsafe { libc::fstatvfs(file.as_raw_fd(), &mut vfs) } != 0 {
+        return 0;
+    }
+    vfs.f_bavail as u64 * vfs.f_frsize as u64
+}
+
+/// The names of all files that look like segments.
+pub fn names() -> Result<Vec<String>> {
+    let entries = fs::read_dir(DIR).map_err(|e| io_error("listing /dev/shm", &e))?;
+    Ok(entries
+        .filter_map(|e| e.ok()?.file_name().into_string().ok()?.strip_prefix(PREFIX).map(str::to_owned))
+        .collect())
+}
