@@ -208,6 +208,8 @@ impl RawValue {
         }
         let me = self.handle.me()?;
         let state = self.claim(me)?;
+        // Ends the claim also if `next` panics; the state that it stores decides whether anything changed.
+        let mut claim = WriteClaim { cell: self.cell(), after: state };
         let (valid, idle) = (self.copy(state & WHICH), self.copy(!state & WHICH));
         // SAFETY: both copies lie in the object; `old` is the caller's own.
         unsafe { copy_out(valid, old.as_mut_ptr(), self.size) };
@@ -218,10 +220,8 @@ impl RawValue {
         if changed {
             // SAFETY: as above; the claim makes the idle copy ours.
             unsafe { copy_in(idle, new.as_ptr(), self.size) };
+            claim.after = (state ^ WHICH).wrapping_add(VERSION);
         }
-        let after = if changed { (state ^ WHICH).wrapping_add(VERSION) } else { state };
-        self.cell().state.store(after, Release); // commits
-        self.cell().settled.notify(1);
         Ok(changed)
     }
 
@@ -279,6 +279,19 @@ impl RawValue {
             fail!(WrongSize, "{} has {} bytes; got {len}", self.handle.describe(), self.size);
         }
         Ok(())
+    }
+}
+
+/// The right to write the idle copy of a wide value; given up when dropped.
+struct WriteClaim<'a> {
+    cell: &'a ValueCell,
+    after: u64,
+}
+
+impl Drop for WriteClaim<'_> {
+    fn drop(&mut self) {
+        self.cell.state.store(self.after, Release); // commits: pairs with the load in `read`
+        self.cell.settled.notify(1);
     }
 }
 

@@ -443,7 +443,7 @@ impl Pipe {
     /// Waits until a message can be received, or the end-of-file; whether one of them came in time.
     pub fn poll(&self, deadline: Deadline) -> Result<bool> {
         let ring = self.incoming()?;
-        match ring.poll(deadline, || self.peer_is_gone(), || self.suspect()) {
+        match ring.poll(deadline, &self.epoch, || self.peer_is_gone(), || self.suspect()) {
             Ok(()) => Ok(true),
             Err(e) if e.is_timeout() => Ok(false),
             Err(e) => Err(e),

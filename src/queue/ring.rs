@@ -555,7 +555,8 @@ impl<'a> Ring<'a> {
 
     // ---- getting ---------------------------------------------------------------------------------------
 
-    /// Takes the oldest item as `taken` (READING or HELD), passing over cells that are being written.
+    /// Takes the oldest item as `taken` (READING, HELD, or FULL to only look), passing over cells that are
+    /// being written.
     fn claim_full(&self, me: Label, taken: u64, epoch: &std::sync::atomic::AtomicU64) -> Result<Found> {
         use std::sync::atomic::Ordering::Relaxed as Local;
         let head = self.head();
@@ -585,8 +586,10 @@ impl<'a> Ring<'a> {
                     t = older;
                     continue;
                 }
-                let mine = State::new(t, me, taken);
-                if self.cas(t, seen, mine) {
+                if taken == FULL {
+                    return Ok(Found::Item(t));
+                }
+                if self.cas(t, seen, State::new(t, me, taken)) {
                     if passed.is_none() {
                         Self::raise(&head.head, t.wrapping_add(1));
                     }
@@ -622,8 +625,7 @@ impl<'a> Ring<'a> {
                 (seen.state() == FULL).then(|| (seen.ticket(near), seen))
             });
             let (ticket, seen) = full.min_by_key(|(ticket, _)| ticket.wrapping_sub(near) as i64)?;
-            let mine = State::new(ticket, me, taken);
-            if self.cas(ticket, seen, mine) {
+            if taken == FULL || self.cas(ticket, seen, State::new(ticket, me, taken)) {
                 return Some(ticket);
             }
         }
@@ -835,11 +837,17 @@ impl<'a> Ring<'a> {
     pub fn poll(
         &self,
         deadline: Deadline,
+        epoch: &std::sync::atomic::AtomicU64,
         gone: impl Fn() -> bool,
         suspect: impl Fn() -> Option<Label>,
     ) -> Result<()> {
-        let ready = || Ok((self.len() > 0 || self.is_closed() || gone()).then_some(()));
-        self.head().items.wait(self.part.seg, deadline, suspect, ready)
+        let me = self.part.seg.me()?;
+        let full = || Ok(matches!(self.claim_full(me, FULL, epoch)?, Found::Item(_)).then_some(()));
+        if deadline != Deadline::Now && crate::wait::spin(full)?.is_some() {
+            return Ok(());
+        }
+        let ready = || Ok(full()?.or_else(|| (self.is_closed() || gone()).then_some(())));
+        self.head().items.sleep_until(self.part.seg, deadline, suspect, ready)
     }
 
     fn reopen(&self) {

@@ -8,10 +8,12 @@ use crate::atomic::Relaxed;
 use crate::error::{ErrorKind, Result};
 use crate::layout::{EPHEMERAL, MAX_PARTICIPANTS};
 use crate::sys::lease::{self, Mode};
-use crate::sys::shm;
+use crate::sys::{clock, shm};
 
 /// How many names a creator looks at in passing.
 const GLANCES: usize = 4;
+/// Of how many.
+const MOST_NAMES: usize = 1000;
 
 /// Takes the name from the segment that has it now.
 pub fn unlink(name: &str) -> Result<()> {
@@ -82,12 +84,16 @@ fn collect(name: &str) -> bool {
 
 /// Removes all segments that [`collect`] may.
 pub fn gc() -> Result<Vec<String>> {
-    Ok(shm::names()?.into_iter().filter(|name| collect(name)).collect())
+    Ok(shm::names()?.filter(|name| collect(name)).collect())
 }
 
-/// Looks at a few segments in passing, so that those whose participants were all killed do not pile up.
+/// Looks at a few segments in passing, other ones each time, so that those whose participants were all killed
+/// do not pile up.
 pub fn look_around() {
-    for name in shm::names().unwrap_or_default().iter().take(GLANCES) {
+    let Ok(names) = shm::names() else { return };
+    let names: Vec<String> = names.take(MOST_NAMES).collect();
+    let start = clock::now() as usize % names.len().max(1);
+    for name in names.iter().cycle().skip(start).take(GLANCES.min(names.len())) {
         collect(name);
     }
 }

@@ -74,7 +74,11 @@ pub struct Found<'a> {
 impl Attached {
     /// The head of the object in the block that a reference from shared memory means.
     pub(super) fn object(&self, word: u64) -> Result<Found<'_>> {
-        self.object_in(word, self.block(word)?)
+        let block = self.block(word)?;
+        if !block.is(Owner::Object) {
+            return Err(self.corrupted(format_args!("block {word:#x} is no object")));
+        }
+        self.object_in(word, block)
     }
 
     fn object_in<'a>(&'a self, word: u64, block: Block<'a>) -> Result<Found<'a>> {
@@ -179,13 +183,16 @@ impl Attached {
 
     /// Runs `change` under the directory's lock, after settling what a dead holder left.
     fn with_directory<R>(&self, change: impl FnOnce() -> Result<R>) -> Result<R> {
-        let word = &self.header().directory;
-        let acquired = self.hold(word, Deadline::Never)?;
+        let acquired = self.hold(&self.header().directory, Deadline::Never)?;
+        self.change_directory(acquired, change)
+    }
+
+    fn change_directory<R>(&self, acquired: Acquired, change: impl FnOnce() -> Result<R>) -> Result<R> {
         let result = match acquired {
             Acquired::OwnerDied => self.settle().and_then(|()| change()),
             Acquired::Clean => change(),
         };
-        word.unlock(self.me()?)?;
+        self.header().directory.unlock(self.me()?)?;
         result
     }
 
@@ -322,14 +329,27 @@ impl Attached {
         if !self.is_removed(block)? {
             return Ok(());
         }
-        self.with_directory(|| {
-            if !self.is_removed(block)? {
-                return Ok(());
-            }
-            let found = self.object(block)?;
-            fence(SeqCst); // as in `remove`
-            if self.is_linked(&found)? && !self.is_listed(block) { self.release(&found) } else { Ok(()) }
-        })
+        self.with_directory(|| self.reclaim_locked(block))
+    }
+
+    /// [`reclaim`](Self::reclaim) for a sweep, which must not wait: whom it would wait for may be dead, and
+    /// this process sweeps one at a time. `WouldBlock` when somebody else has the directory.
+    pub(super) fn try_reclaim(&self, block: u64) -> Result<()> {
+        fence(SeqCst); // as in `reclaim`
+        if !self.is_removed(block)? {
+            return Ok(());
+        }
+        let acquired = self.header().directory.lock(self, Deadline::Now)?;
+        self.change_directory(acquired, || self.reclaim_locked(block))
+    }
+
+    fn reclaim_locked(&self, block: u64) -> Result<()> {
+        if !self.is_removed(block)? {
+            return Ok(());
+        }
+        let found = self.object(block)?;
+        fence(SeqCst); // as in `remove`
+        if self.is_linked(&found)? && !self.is_listed(block) { self.release(&found) } else { Ok(()) }
     }
 
     fn is_removed(&self, word: u64) -> Result<bool> {
@@ -367,11 +387,8 @@ impl Attached {
         header.grow.recover(dead);
         if header.directory.recover(dead) {
             // If somebody else takes it first, he settles.
-            if header.directory.lock(self, Deadline::Now).is_ok() {
-                let _ = self.settle();
-                if let Ok(me) = self.me() {
-                    let _ = header.directory.unlock(me);
-                }
+            if let Ok(acquired) = header.directory.lock(self, Deadline::Now) {
+                let _ = self.change_directory(acquired, || Ok(()));
             }
         }
     }

@@ -39,6 +39,9 @@ use crate::sys::lease::{self, Lease, Mode};
 use crate::sys::{process, shm};
 use crate::wait::Label;
 
+/// How often all seats are looked at before the table is said to be full.
+const SEAT_ROUNDS: u32 = 3;
+
 /// The longest name of a segment, in bytes.
 pub const SEGMENT_NAME_MAX: usize = 200;
 
@@ -356,33 +359,44 @@ impl Attached {
 
     /// A free seat, or that of somebody dead, after sweeping it.
     fn find_seat(&self, file: &File) -> Result<Label> {
-        for label in self.labels() {
-            if self.try_seat(file, label)? {
-                return Ok(label);
+        for _ in 0..SEAT_ROUNDS {
+            for label in self.labels() {
+                if self.try_seat(file, label)? {
+                    return Ok(label);
+                }
             }
-        }
-        for label in self.labels() {
-            if !lease::try_lock(file, seat_byte(label), Mode::Exclusive)? {
-                continue;
+            for label in self.labels() {
+                if self.try_dead_seat(file, label)? {
+                    return Ok(label);
+                }
             }
-            // With the lease of the dead one in hand we act as it would have on leaving.
-            self.label.store(label, Ordering::Relaxed);
-            let seat = self.seat(label);
-            if seat.state != SEAT_FREE {
-                self.sweep_seat(label, seat);
-                self.leave_seat(label, seat);
-            }
-            if self.take_seat(label) {
-                return Ok(label);
-            }
-            self.label.store(0, Ordering::Relaxed);
-            lease::unlock(file, seat_byte(label))?;
+            // A seat that somebody else is sweeping at this moment is free in a moment.
+            std::thread::yield_now();
         }
         fail!(
             TableFull,
             "all {} seats for participants are taken; create the segment with more",
             self.participants
         )
+    }
+
+    /// Takes the seat of somebody dead: with its lease in hand we act as it would have on leaving.
+    fn try_dead_seat(&self, file: &File, label: Label) -> Result<bool> {
+        if !lease::try_lock(file, seat_byte(label), Mode::Exclusive)? {
+            return Ok(false);
+        }
+        self.label.store(label, Ordering::Relaxed);
+        let seat = self.seat(label);
+        if seat.state != SEAT_FREE {
+            self.sweep_seat(label, seat);
+            self.leave_seat(label, seat);
+        }
+        if self.take_seat(label) {
+            return Ok(true);
+        }
+        self.label.store(0, Ordering::Relaxed);
+        lease::unlock(file, seat_byte(label))?;
+        Ok(false)
     }
 }
 
@@ -471,7 +485,7 @@ impl Segment {
 
     /// The names of all segments of this machine that this process may see.
     pub fn names() -> Result<Vec<String>> {
-        shm::names()
+        Ok(shm::names()?.collect())
     }
 
     /// Removes ephemeral and unfinished segments that nobody lives in, and those from before the last boot

@@ -20,6 +20,7 @@
 
 use super::attach::Attached;
 use crate::atomic::{Acquire, SeqCst, fence};
+use crate::error::ErrorKind;
 use crate::kinds;
 use crate::layout::{SEAT_DONE, SEAT_FREE, SEAT_LIVE, SEAT_SWEPT, SeatState};
 use crate::wait::Label;
@@ -67,13 +68,15 @@ impl Attached {
         if self.announced(label, seat) {
             return; // the other one goes on from here
         }
-        self.entries_of(label, |block, role| {
-            let _ = self.reclaim(block);
+        let busy = self.entries_of(label, |block, role| {
             if let Ok(found) = self.object(block) {
                 kinds::left(self, &found, role);
             }
-            false
+            self.try_reclaim(block).is_err_and(|e| e.kind() == ErrorKind::WouldBlock)
         });
+        if busy {
+            return; // somebody has the directory; the next sweep goes on from here
+        }
         self.free_blocks_of(label);
         let _ = slot.state.cas(seat.to(SEAT_SWEPT).pack(), seat.to(SEAT_DONE).pack());
     }

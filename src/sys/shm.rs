@@ -164,10 +164,9 @@ fn available(file: &File) -> u64 {
     vfs.f_bavail as u64 * vfs.f_frsize as u64
 }
 
-/// The names of all files that look like segments.
-pub fn names() -> Result<Vec<String>> {
+/// The names of the files that look like segments, one after the other.
+pub fn names() -> Result<impl Iterator<Item = String>> {
     let entries = fs::read_dir(DIR).map_err(|e| io_error("listing /dev/shm", &e))?;
     Ok(entries
-        .filter_map(|e| e.ok()?.file_name().into_string().ok()?.strip_prefix(PREFIX).map(str::to_owned))
-        .collect())
+        .filter_map(|e| e.ok()?.file_name().into_string().ok()?.strip_prefix(PREFIX).map(str::to_owned)))
 }
