@@ -34,8 +34,8 @@
 //! | `latch` | the lock word |
 //! | `layout` | what lies in memory |
 //! | `segment` | create, open, attach, allocate, find, sweep |
-//! | `cell` | values and arrays |
 //! | `sync` | locks and semaphores |
+//! | `cell` | values and arrays |
 //! | `queue` | the ring, queues |
 //! | `pipe` | pipes |
 //! | `kinds` | the table of kinds |
@@ -61,8 +61,8 @@ pub(crate) mod wait;
 
 pub use cell::{Array, Char, Element, Number, Value};
 pub use error::{Error, ErrorKind, Result};
-pub use kinds::Kind;
 pub use latch::Acquired;
+pub use layout::Kind;
 pub use pipe::{End, Pipe, PipeOptions};
 pub use queue::{Item, Queue, QueueOptions, Reservation, TypedQueue};
 pub use segment::{ObjectInfo, Participant, Segment, SegmentOptions};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Handle, Out, SHC_OK, guard, handle, options, put_text, shc_status, text};
 use crate::error::{Result, fail};
-use crate::kinds::Kind;
+use crate::layout::Kind;
 use crate::segment::{Segment, SegmentOptions};
 
 /// A segment that this process is attached to. Any thread may use it, and so may a forked child, which is a

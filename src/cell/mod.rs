@@ -11,7 +11,6 @@ pub use array::Array;
 pub(crate) use raw_array::{RawArray, recover as recover_array};
 pub(crate) use raw_value::{RawValue, recover as recover_value};
 pub(crate) use typecode::ElementType;
-pub(crate) use typecode::type_text;
 #[cfg(feature = "capi")]
 pub(crate) use typecode::typecode_size;
 pub use typecode::{Char, Element, Number};

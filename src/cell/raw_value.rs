@@ -15,9 +15,8 @@ use crate::cell::copy::{copy_in, copy_out};
 use crate::error::Result;
 #[cfg(feature = "capi")]
 use crate::error::fail;
-use crate::kinds::Kind;
 use crate::latch::LockWord;
-use crate::layout::{describe, round_up};
+use crate::layout::{Kind, describe, round_up};
 use crate::segment::Segment;
 use crate::segment::attach::Shared;
 use crate::segment::handle::{Handle, Part, Request, Verb};

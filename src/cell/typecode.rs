@@ -73,22 +73,13 @@ impl ElementType {
 
     /// Whether an object's elements are of this type.
     pub fn check(&self, have: &Spec) -> Result<()> {
-        let code = char::from_u32(have.typecode).filter(|_| have.typecode != 0);
-        let same = code.map(canonical) == self.typecode.map(canonical)
+        let same = have.typecode().map(canonical) == self.typecode.map(canonical)
             && have.element as usize == self.size
             && have.type_name == self.name;
         if same {
             return Ok(());
         }
-        fail!(WrongType, "it is of type {}, not {}", type_text(have), type_text(&self.spec(have.kind, 0)))
-    }
-}
-
-/// The element type of an object in words: `'d'`, or `Point (16 bytes)`.
-pub fn type_text(spec: &Spec) -> String {
-    match char::from_u32(spec.typecode).filter(|_| spec.typecode != 0) {
-        Some(code) => format!("'{code}'"),
-        None => format!("{} ({} bytes)", spec.type_name, spec.element),
+        fail!(WrongType, "it is of type {}, not {}", have.type_text(), self.spec(have.kind, 0).type_text())
     }
 }
 

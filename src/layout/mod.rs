@@ -13,6 +13,7 @@
 
 mod arena;
 mod header;
+mod kind;
 mod object;
 mod participant;
 
@@ -21,6 +22,7 @@ pub use header::{
     ARENA_CLASSES, BYTE_ORDER, EPHEMERAL, EXTENTS, HEADER_SIZE, Header, LAYOUT_VERSION, LEVELS,
     LOCK_PROTOCOL, MAGIC, MAX_PARTICIPANTS, WORD_BYTES,
 };
+pub use kind::Kind;
 pub use object::{LIVE, NAME_MAX, OBJECT_HEADER, ObjectHeader, REMOVED, Spec, TYPE_NAME_MAX};
 pub use participant::{
     INLINE_ENTRIES, ListPage, PAGE_ENTRIES, SEAT_DONE, SEAT_FREE, SEAT_LIVE, SEAT_SWEPT, SLOT_SIZE,

@@ -17,8 +17,7 @@ use std::time::Duration;
 
 use crate::atomic::{Acquire, AtomicU32, Relaxed, Release, SeqCst, fence};
 use crate::error::{Error, ErrorKind, Result, fail};
-use crate::kinds::Kind;
-use crate::layout::{Row, Spec, describe};
+use crate::layout::{Kind, Row, Spec, describe};
 use crate::queue::ring::{self, Claim, Ring, Shape};
 use crate::queue::{Item, Reservation};
 use crate::segment::Segment;

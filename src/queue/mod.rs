@@ -10,7 +10,7 @@ use std::time::Duration;
 pub use typed::TypedQueue;
 
 use crate::error::{ErrorKind, Result, fail};
-use crate::kinds::Kind;
+use crate::layout::Kind;
 use crate::layout::Spec;
 use crate::segment::Segment;
 use crate::segment::handle::{Handle, Part, Request, Verb};

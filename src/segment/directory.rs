@@ -277,7 +277,7 @@ impl Attached {
     }
 
     fn taken(&self, name: &str, other: &Found<'_>) -> Error {
-        let what = other.head.spec().map_or_else(|_| "an object".to_owned(), |spec| kinds::describe(&spec));
+        let what = other.head.spec().map_or_else(|_| "an object".to_owned(), |spec| spec.to_string());
         Error::new(
             ErrorKind::AlreadyExists,
             format!(

@@ -123,12 +123,12 @@ impl Handle {
                     WrongKind,
                     "{name:?} in segment {:?} is {}, not {}",
                     seg.name(),
-                    kinds::describe(&spec),
-                    kinds::name(kind)
+                    spec,
+                    request.spec.kind_name()
                 );
             }
             fits(&spec).map_err(|e| {
-                e.of(format_args!("{} {name:?} in segment {:?}", kinds::name(kind), seg.name()))
+                e.of(format_args!("{} {name:?} in segment {:?}", spec.kind_name(), seg.name()))
             })?;
             return Ok(handle);
         }
@@ -176,7 +176,7 @@ impl Handle {
     /// What the object is called in errors: `queue "jobs" in segment "demo"`.
     #[cold]
     pub fn describe(&self) -> String {
-        let kind = self.head().spec().map_or("object", |spec| kinds::name(spec.kind));
+        let kind = self.head().spec().map_or("object", |spec| spec.kind_name());
         format!("{kind} {:?} in segment {:?}", self.name(), self.seg.name())
     }
 

@@ -30,10 +30,9 @@ use attach::{Attached, LIFE_BYTE, seat_byte};
 
 use crate::atomic::{AtomicU64, Relaxed, Release};
 use crate::error::{Error, ErrorKind, Result, fail};
-use crate::kinds::{self, Kind};
 use crate::layout::{
-    self, BYTE_ORDER, EPHEMERAL, Header, LAYOUT_VERSION, LOCK_PROTOCOL, MAGIC, MAX_PARTICIPANTS, SEAT_FREE,
-    WORD_BYTES,
+    self, BYTE_ORDER, EPHEMERAL, Header, Kind, LAYOUT_VERSION, LOCK_PROTOCOL, MAGIC, MAX_PARTICIPANTS,
+    SEAT_FREE, WORD_BYTES,
 };
 use crate::sys::lease::{self, Lease, Mode};
 use crate::sys::{process, shm};
@@ -523,7 +522,7 @@ impl Segment {
     pub fn objects(&self) -> Result<Vec<ObjectInfo>> {
         let all = self.attached.all()?;
         let info = |(name, spec): (String, layout::Spec)| {
-            let kind = kinds::of(spec.kind).ok_or_else(|| {
+            let kind = Kind::of(spec.kind).ok_or_else(|| {
                 self.attached.corrupted(format_args!("{name:?} is of unknown kind {}", spec.kind))
             })?;
             let typecode = char::from_u32(spec.typecode).filter(|_| spec.typecode != 0);

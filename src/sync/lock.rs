@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use crate::atomic::AtomicU32;
 use crate::error::{ErrorKind, Result};
-use crate::kinds::Kind;
 use crate::latch::{Acquired, LockWord};
-use crate::layout::{Spec, describe};
+use crate::layout::{Kind, Spec, describe};
 use crate::segment::Segment;
 use crate::segment::attach::Shared;
 use crate::segment::handle::{Handle, Part, Request, Verb};

@@ -13,8 +13,7 @@ use std::time::Duration;
 
 use crate::atomic::{Acquire, AtomicU32, Relaxed};
 use crate::error::{Result, fail};
-use crate::kinds::Kind;
-use crate::layout::{Spec, describe};
+use crate::layout::{Kind, Spec, describe};
 use crate::segment::Segment;
 use crate::segment::attach::Shared;
 use crate::segment::handle::{Handle, Part, Request, Verb};
