@@ -1,6 +1,8 @@
 //! Bounded queues: bytes in every language, plain data in Rust.
 
 pub mod ring;
+#[cfg(test)]
+mod tests;
 mod typed;
 
 use std::ops::{Deref, DerefMut};
@@ -65,7 +67,9 @@ impl QueueOptions {
 /// there; if it is killed while it gets, or while it holds an [`Item`], the item is delivered again, with
 /// its [number](Item::number) unchanged and its [deliveries](Item::deliveries) counted.
 ///
-/// Items of one putter are delivered in order; one that is delivered again comes late.
+/// Items of one putter are delivered in order; one that is delivered again comes late. A place that was given
+/// up (by an abort or a death) or taken out of turn counts against the capacity until the items before it are
+/// taken.
 pub struct Queue {
     handle: Handle,
     shape: Shape,

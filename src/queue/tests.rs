@@ -1,0 +1,193 @@
+//! The ring against a model, and at the wrap of its tickets.
+
+use std::collections::VecDeque;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::segment::Segment;
+
+fn segment(test: &str) -> Segment {
+    let name = format!("unit-{}-{test}", std::process::id());
+    Segment::options().ephemeral(true).limit(16 << 20).open_or_create(&name).unwrap()
+}
+
+/// A queue whose first ticket is `first`.
+fn queue_from(segment: &Segment, name: &str, capacity: u64, first: u64) -> Queue {
+    let queue = Queue::create(segment, name, &QueueOptions::new(capacity).inline(40)).unwrap();
+    queue.shape.init(&queue.handle.part(), 0, first).unwrap();
+    queue
+}
+
+#[test]
+fn tickets_wrap() {
+    let s = segment("wrap");
+    // The word holds 49 bits of the ticket, the hints 64: start short of both.
+    for (i, first) in [0, (1u64 << 49) - 5, u64::MAX - 4].into_iter().enumerate() {
+        for capacity in [1, 2, 3, 4] {
+            let q = queue_from(&s, &format!("q{i}-{capacity}"), capacity, first);
+            for n in 0..20u64 {
+                for _ in 0..capacity {
+                    q.try_put(&n.to_ne_bytes()).unwrap();
+                }
+                assert!(q.is_full() && q.try_put(b"").is_err());
+                for _ in 0..capacity {
+                    assert_eq!(q.try_get().unwrap(), n.to_ne_bytes());
+                }
+                assert!(q.is_empty() && q.try_get().is_err());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_held_item_survives_the_wrap() {
+    let s = segment("held");
+    let q = queue_from(&s, "q", 4, (1 << 49) - 9);
+    q.put(b"held").unwrap();
+    let held = q.recv(Deadline::Now).unwrap();
+    for n in 0..40u64 {
+        q.try_put(&n.to_ne_bytes()).unwrap();
+        assert_eq!(q.try_get().unwrap(), n.to_ne_bytes());
+    }
+    assert_eq!(&held[..], b"held");
+    let number = held.number();
+    held.put_back();
+    let again = q.recv(Deadline::Now).unwrap();
+    assert_eq!((&again[..], again.number(), again.deliveries()), (&b"held"[..], number, 2));
+}
+
+#[test]
+fn an_item_given_back_is_found_below_head() {
+    let s = segment("reopened");
+    let q = queue_from(&s, "q", 8, 0);
+    for n in 0..6u8 {
+        q.put(&[n]).unwrap();
+    }
+    let first = q.recv(Deadline::Now).unwrap();
+    assert_eq!(q.get().unwrap(), [1]);
+    first.put_back();
+    // Oldest first, although the hint has passed it.
+    assert_eq!((0..5).map(|_| q.try_get().unwrap()[0]).collect::<Vec<_>>(), [0, 2, 3, 4, 5]);
+    assert!(q.is_empty());
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Put(usize),
+    Get,
+    Recv,
+    Release,
+    PutBack,
+    Reserve(usize),
+    Commit,
+    Abort,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => (0usize..200).prop_map(Step::Put),
+        3 => Just(Step::Get),
+        1 => Just(Step::Recv),
+        1 => Just(Step::Release),
+        1 => Just(Step::PutBack),
+        1 => (0usize..200).prop_map(Step::Reserve),
+        1 => Just(Step::Commit),
+        1 => Just(Step::Abort),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Every item comes out once and whole, in the order of the puts but for those that were held or being
+    /// written; and the arena has all of its blocks back in the end.
+    #[test]
+    fn the_ring_is_a_queue(capacity in 1u64..6, steps in prop::collection::vec(step(), 1..60)) {
+        let s = segment("model");
+        let q = Queue::open_or_create(&s, &format!("q{capacity}"), &QueueOptions::new(capacity).inline(40)).unwrap();
+        let mut model: VecDeque<Vec<u8>> = VecDeque::new();
+        let (mut held, mut place): (Option<Item<'_>>, Option<Reservation<'_>>) = (None, None);
+        // A ticket that was skipped or taken out of turn counts until those before it are done with.
+        let mut gaps = false;
+        for (n, step) in steps.into_iter().enumerate() {
+            gaps = !model.is_empty() && gaps || held.is_some() || place.is_some();
+            let item = |len: usize| vec![n as u8; len];
+            match step {
+                Step::Put(len) => match q.try_put(&item(len)) {
+                    Ok(()) => model.push_back(item(len)),
+                    Err(e) => {
+                        prop_assert_eq!(e.kind(), ErrorKind::WouldBlock);
+                        prop_assert!(gaps || model.len() == capacity as usize);
+                    }
+                },
+                Step::Get => match q.try_get() {
+                    Ok(got) => {
+                        let at = model.iter().position(|want| *want == got);
+                        prop_assert!(at.is_some(), "got what was not put: {:?}", got);
+                        if place.is_none() && held.is_none() {
+                            prop_assert_eq!(at, Some(0));
+                        }
+                        model.remove(at.unwrap());
+                    }
+                    Err(_) => prop_assert!(model.is_empty()),
+                },
+                Step::Recv if held.is_none() => {
+                    held = q.recv(Deadline::Now).ok();
+                    if let Some(item) = &held {
+                        let at = model.iter().position(|want| want[..] == item[..]);
+                        prop_assert!(at.is_some());
+                        model.remove(at.unwrap());
+                    }
+                }
+                Step::Release => drop(held.take()),
+                Step::PutBack => {
+                    if let Some(item) = held.take() {
+                        // It is the oldest again, or comes late if others have passed it: either will do.
+                        model.push_front(item.to_vec());
+                        item.put_back();
+                        while let Ok(got) = q.try_get() {
+                            let at = model.iter().position(|want| *want == got);
+                            prop_assert!(at.is_some());
+                            model.remove(at.unwrap());
+                        }
+                    }
+                }
+                Step::Reserve(len) if place.is_none() => {
+                    place = q.reserve(len, Deadline::Now).ok();
+                    if let Some(place) = &mut place {
+                        place.fill(n as u8);
+                    }
+                }
+                Step::Commit => {
+                    if let Some(place) = place.take() {
+                        // Where it stands among the items depends on when its place was taken.
+                        let item = place.to_vec();
+                        place.commit().unwrap();
+                        model.push_back(item);
+                        while let Ok(got) = q.try_get() {
+                            let at = model.iter().position(|want| *want == got);
+                            prop_assert!(at.is_some());
+                            model.remove(at.unwrap());
+                        }
+                    }
+                }
+                Step::Abort => drop(place.take()),
+                Step::Recv | Step::Reserve(_) => {}
+            }
+            prop_assert_eq!(q.qsize(), model.len());
+        }
+        drop((held, place));
+        while let Ok(got) = q.try_get() {
+            prop_assert_eq!(Some(got), model.pop_front());
+        }
+        prop_assert!(model.is_empty());
+        for _ in 0..capacity {
+            q.try_put(&[1; 100]).unwrap();
+        }
+        prop_assert!(q.is_full());
+        for _ in 0..capacity {
+            q.try_get().unwrap();
+        }
+    }
+}
