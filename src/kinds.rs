@@ -3,7 +3,7 @@
 //! This is the one place where the segment, an early layer, calls the objects, later ones.
 
 use crate::layout::Kind;
-use crate::queue::ring::{Ring, Shape};
+use crate::queue::ring::{Ring, Shape, Side};
 use crate::segment::attach::Attached;
 use crate::segment::directory::Found;
 use crate::segment::handle::{Handle, Part};
@@ -11,7 +11,7 @@ use crate::wait::Label;
 use crate::{cell, pipe, sync};
 
 /// Gives back what `dead` held in an object. Idempotent.
-pub fn recover(seg: &Attached, found: &Found<'_>, _role: u32, dead: Label) {
+pub fn recover(seg: &Attached, found: &Found<'_>, dead: Label) {
     with(seg, found, |kind, part| match kind {
         Kind::Value => cell::recover_value(part, dead),
         Kind::Array => cell::recover_array(part, dead),
@@ -20,6 +20,20 @@ pub fn recover(seg: &Attached, found: &Found<'_>, _role: u32, dead: Label) {
         Kind::Queue => with_ring(part, |ring| ring.recover(dead)),
         Kind::Pipe => pipe::recover(part, dead),
     });
+}
+
+/// [`recover`], where this process closes its last handle: a ring is only touched if it still has a cell.
+pub fn give_back(seg: &Attached, found: &Found<'_>, role: u32, me: Label) {
+    with(seg, found, |kind, part| match kind {
+        Kind::Queue => with_ring(part, |ring| ring.give_back(me, Side::Both)),
+        Kind::Pipe => pipe::give_back(part, role, me),
+        _ => recover(seg, found, me),
+    });
+}
+
+/// Whether somebody must be told when this object is closed.
+pub fn has_ends(found: &Found<'_>) -> bool {
+    found.head.kind.load(crate::atomic::Relaxed) == Kind::Pipe as u32
 }
 
 /// After a participant has left an object that it had open in `role`, by closing it or by dying.

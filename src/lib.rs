@@ -63,7 +63,7 @@ pub use cell::{Array, Char, Element, Number, Value};
 pub use error::{Error, ErrorKind, Result};
 pub use latch::Acquired;
 pub use layout::Kind;
-pub use pipe::{End, Pipe, PipeOptions};
+pub use pipe::{End, Message, Pipe, PipeOptions};
 pub use queue::{Item, Queue, QueueOptions, Reservation, TypedQueue};
 pub use segment::{ObjectInfo, Participant, Segment, SegmentOptions};
 pub use sync::{Lock, LockGuard, Semaphore};

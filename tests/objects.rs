@@ -235,6 +235,50 @@ fn pipes() {
 }
 
 #[test]
+fn messages_longer_than_the_segment() {
+    let name = format!("test-{}-parts", std::process::id());
+    let s = Segment::options().ephemeral(true).limit(1 << 20).create(&name).unwrap();
+    let (a, b) = Pipe::create(&s, "p", &PipeOptions::new().capacity(4)).unwrap();
+    let message: Vec<u8> = (0..5_000_000u32).map(|i| (i * 7) as u8).collect();
+    for round in 0..3 {
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                a.send(b"before").unwrap();
+                a.send(&message).unwrap();
+                a.send(b"after").unwrap();
+            });
+            assert_eq!(b.recv().unwrap(), b"before");
+            match round {
+                0 => assert!(b.recv().unwrap() == message),
+                1 => assert!(b.recv_in_place(Deadline::Never).unwrap()[..] == message),
+                _ => {
+                    assert_eq!(kind(b.recv_into(&mut [0; 100], Deadline::Never)), ErrorKind::BufferTooSmall);
+                    let mut buffer = vec![0; message.len()];
+                    assert_eq!(b.recv_into(&mut buffer, Deadline::Never).unwrap(), message.len());
+                    assert!(buffer == message);
+                }
+            }
+            assert_eq!(b.recv().unwrap(), b"after");
+        });
+    }
+    // A deadline bounds the message as a whole, and leaves nothing of it behind.
+    assert_eq!(kind(a.send_timeout(&message, Duration::from_millis(30))), ErrorKind::TimedOut);
+    a.send(b"whole").unwrap();
+    assert_eq!(b.recv().unwrap(), b"whole");
+    std::thread::scope(|scope| {
+        scope.spawn(|| a.send(&message).unwrap());
+        assert!(b.recv().unwrap() == message);
+    });
+    // Two receivers of an end: whichever began joins to the end.
+    let c = Pipe::open(&s, "p", End::B).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| (0..4).for_each(|_| a.send(&message).unwrap()));
+        scope.spawn(|| (0..2).for_each(|_| assert!(b.recv().unwrap() == message)));
+        (0..2).for_each(|_| assert!(c.recv().unwrap() == message));
+    });
+}
+
+#[test]
 fn segments() {
     let name = format!("test-{}-segments", std::process::id());
     let s = Segment::create(&name).unwrap();

@@ -49,6 +49,21 @@ pub struct shc_buffer {
 }
 
 impl shc_item {
+    /// An item that lies in memory of this process's own, at `bytes`.
+    pub(super) fn own(bytes: &[u8]) -> Self {
+        Self {
+            data: bytes.as_ptr().cast(),
+            len: bytes.len(),
+            number: 0,
+            deliveries: 1,
+            reserved: 0,
+            claim: [0, Self::OWN],
+        }
+    }
+
+    /// In place of a block's number, which is never that.
+    pub(super) const OWN: u64 = u64::MAX;
+
     pub(super) fn over(claim: &Claim) -> Self {
         Self {
             data: claim.data.cast_const().cast(),
@@ -72,6 +87,7 @@ impl shc_item {
             len: item.len,
             number: item.number,
             deliveries: item.deliveries as u16,
+            marks: 0,
             block: item.claim[1],
         };
         let held = ring.check(&claim, false).map_err(|_| not_held("the item was given back already"))?;
@@ -96,6 +112,7 @@ impl shc_slot {
             len: slot.len,
             number: slot.claim[0],
             deliveries: 0,
+            marks: 0,
             block: slot.claim[1],
         };
         ring.check(&claim, true).map_err(|_| not_held("the place was committed or aborted already"))?;

@@ -1,22 +1,58 @@
 //! Pipes in C.
 
 use std::ffi::{c_char, c_void};
+use std::ops::Deref;
 
-use super::item::{copy_out, shc_item, shc_slot};
+use super::item::{shc_item, shc_slot};
 use super::segment::shc_segment;
 use super::{
     Handle, Out, SHC_OK, bytes, bytes_mut, check_len, deadline, guard, handle, options, shc_status, text,
 };
 use crate::error::{Result, fail};
-use crate::pipe::{End, Pipe, PipeOptions};
+use crate::pipe::{End, Pipe, PipeOptions, Received};
+use crate::sys::fork::ForkLock;
 
 /// One end of a pipe. Any thread may use it, and so may a forked child, which holds the end as well. Close it
 /// with shc_pipe_close.
 pub struct shc_pipe {
     tag: u64,
-    inner: Pipe,
+    inner: Lender,
 }
-handle!(shc_pipe, Pipe, b"shc_pipe");
+handle!(shc_pipe, Lender, b"shc_pipe");
+
+/// A pipe, and the messages joined of parts that C reads in place.
+pub struct Lender {
+    pipe: Pipe,
+    lent: ForkLock<Vec<Vec<u8>>>,
+}
+
+impl Deref for Lender {
+    type Target = Pipe;
+    fn deref(&self) -> &Pipe {
+        &self.pipe
+    }
+}
+
+impl Lender {
+    fn give(pipe: Pipe) -> *mut shc_pipe {
+        shc_pipe::give(Self { pipe, lent: ForkLock::default() })
+    }
+
+    fn lend(&self, bytes: Vec<u8>) -> shc_item {
+        let item = shc_item::own(&bytes);
+        self.lent.lock().push(bytes);
+        item
+    }
+
+    fn take_back(&self, item: &shc_item) -> Result<shc_status> {
+        let mut lent = self.lent.lock();
+        let Some(at) = lent.iter().position(|bytes| bytes.as_ptr().cast() == item.data) else {
+            fail!(NotHeld, "the message was given back already");
+        };
+        lent.swap_remove(at);
+        Ok(SHC_OK)
+    }
+}
 
 /// The first end; of a simplex pipe, the one that receives.
 pub const SHC_END_A: u32 = 0;
@@ -83,8 +119,8 @@ pub unsafe extern "C" fn shc_pipe_create(
         let segment = shc_segment::borrow(segment)?;
         let name = text(name, "the pipe's name")?;
         let (a, b) = Pipe::create(segment, name, &shc_pipe_options::read(options)?)?;
-        out_a.set(shc_pipe::give(a))?;
-        out_b.set(shc_pipe::give(b))
+        out_a.set(Lender::give(a))?;
+        out_b.set(Lender::give(b))
     })
 }
 
@@ -100,7 +136,7 @@ pub unsafe extern "C" fn shc_pipe_open(
     guard(|| unsafe {
         let out = Out::new(out)?;
         let segment = shc_segment::borrow(segment)?;
-        out.set(shc_pipe::give(Pipe::open(segment, text(name, "the pipe's name")?, end(which)?)?))
+        out.set(Lender::give(Pipe::open(segment, text(name, "the pipe's name")?, end(which)?)?))
     })
 }
 
@@ -119,7 +155,7 @@ pub unsafe extern "C" fn shc_pipe_open_or_create(
         let segment = shc_segment::borrow(segment)?;
         let name = text(name, "the pipe's name")?;
         let options = shc_pipe_options::read(options)?;
-        out.set(shc_pipe::give(Pipe::open_or_create(segment, name, end(which)?, &options)?))
+        out.set(Lender::give(Pipe::open_or_create(segment, name, end(which)?, &options)?))
     })
 }
 
@@ -157,9 +193,7 @@ pub unsafe extern "C" fn shc_pipe_recv(
     guard(|| unsafe {
         let len = Out::new(len)?;
         let pipe = shc_pipe::borrow(pipe)?;
-        let buffer = bytes_mut(buffer, size)?;
-        let (ring, claim) = pipe.take_claim(false, deadline(timeout_ns)?)?;
-        len.set(copy_out(&ring, &claim, buffer)?)
+        len.set(pipe.recv_into(bytes_mut(buffer, size)?, deadline(timeout_ns)?)?)
     })
 }
 
@@ -172,8 +206,11 @@ pub unsafe extern "C" fn shc_pipe_recv_in_place(
 ) -> shc_status {
     guard(|| unsafe {
         let out = Out::new(out)?;
-        let (_, claim) = shc_pipe::borrow(pipe)?.take_claim(true, deadline(timeout_ns)?)?;
-        out.set(shc_item::over(&claim))
+        let pipe = shc_pipe::borrow(pipe)?;
+        out.set(match pipe.receive(true, deadline(timeout_ns)?)? {
+            Received::Claimed(_, claim) => shc_item::over(&claim),
+            Received::Joined(bytes) => pipe.lend(bytes),
+        })
     })
 }
 
@@ -181,7 +218,13 @@ pub unsafe extern "C" fn shc_pipe_recv_in_place(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shc_pipe_release(pipe: *const shc_pipe, item: *const shc_item) -> shc_status {
     guard(|| unsafe {
-        let ring = shc_pipe::borrow(pipe)?.incoming()?;
+        let pipe = shc_pipe::borrow(pipe)?;
+        if let Some(item) = item.as_ref()
+            && item.claim[1] == shc_item::OWN
+        {
+            return pipe.take_back(item);
+        }
+        let ring = pipe.incoming()?;
         let (claim, held) = shc_item::read(item, &ring)?;
         ring.release(&claim, held);
         Ok(SHC_OK)

@@ -6,25 +6,32 @@
 //!
 //! A direction is a [ring](crate::queue::ring) with a message to a cell; large ones spill into the arena. So
 //! a message is there whole or not at all, whoever is killed, and one that a killed receiver had taken goes
-//! to the next receiver of that end.
+//! to the next receiver of that end. Messages of more than an eighth of the segment go in [parts].
 //!
 //! Who holds an end is in the participants' open-lists. A receiver that finds its ring empty asks, in this
 //! order: is nobody listed for the other end? is the ring still empty? Then the end is GONE for good. `left`
 //! is a hint that somebody has closed an end or died, which spares senders the question.
 
+mod parts;
+
+use std::ops::Deref;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use crate::atomic::{Acquire, AtomicU32, Relaxed, Release, SeqCst, fence};
 use crate::error::{Error, ErrorKind, Result, fail};
+use crate::latch::LockWord;
 use crate::layout::{Kind, Row, Spec, describe};
-use crate::queue::ring::{self, Claim, Ring, Shape};
+use crate::queue::ring::{self, Claim, Ring, Shape, Side};
 use crate::queue::{Item, Reservation};
 use crate::segment::Segment;
 use crate::segment::attach::Shared;
 use crate::segment::handle::{Handle, Part, Request, Verb};
 use crate::sys::clock::Deadline;
+use crate::sys::fork::ForkLock;
 use crate::wait::Label;
+use parts::Joining;
+pub(crate) use parts::Received;
 
 /// The head of a pipe; its one or two rings follow.
 #[repr(C, align(128))]
@@ -35,11 +42,14 @@ pub struct PipeHead {
     ends: [AtomicU32; 2],
     /// Whether somebody has left an end since its other side last looked.
     left: [AtomicU32; 2],
-    pad: [AtomicU32; 27],
+    /// By sending end: held while a message is sent in parts, and while one is joined.
+    senders: [LockWord; 2],
+    receivers: [LockWord; 2],
+    pad: [AtomicU32; 23],
 }
 
 describe! { TABLE:
-    PipeHead = 128 { duplex @ 0, ends @ 4, left @ 12 }
+    PipeHead = 128 { duplex @ 0, ends @ 4, left @ 12, senders @ 20, receivers @ 28 }
 }
 
 /// The layout of pipes.
@@ -51,6 +61,8 @@ unsafe impl Shared for PipeHead {}
 const NEVER: u32 = 0;
 const USED: u32 = 1;
 const GONE: u32 = 2;
+/// How often a sender that waits looks whether anybody is left to receive, in nanoseconds.
+const LOOK: u64 = 20_000_000;
 const HEAD: u64 = size_of::<PipeHead>() as u64;
 
 /// One of the two ends of a pipe.
@@ -133,6 +145,8 @@ pub struct Pipe {
     duplex: bool,
     shape: Shape,
     epoch: AtomicU64,
+    longest_whole: usize,
+    joining: ForkLock<Joining>,
 }
 
 impl Pipe {
@@ -206,7 +220,16 @@ impl Pipe {
         if head.ends[end as usize].load(Acquire) == GONE {
             fail!(Closed, "end {end:?} of {} was closed for good", handle.describe());
         }
-        Ok(Self { handle, end, duplex, shape, epoch: AtomicU64::new(0) })
+        let longest_whole = parts::longest_whole(segment);
+        Ok(Self {
+            handle,
+            end,
+            duplex,
+            shape,
+            longest_whole,
+            epoch: AtomicU64::new(0),
+            joining: Default::default(),
+        })
     }
 
     #[inline]
@@ -305,17 +328,22 @@ impl Pipe {
         Ok(())
     }
 
-    /// Reserves a place, looking between waits whether anybody is left to read.
+    /// Reserves a place in the outgoing ring.
     pub(crate) fn reserve_claim(&self, len: usize, deadline: Deadline) -> Result<(Ring<'_>, Claim)> {
         let ring = self.outgoing()?;
+        self.check_peer()?;
+        let claim = self.until_peer_is_gone(deadline, |slice| ring.reserve(len, slice));
+        Ok((ring, claim.map_err(|e| self.explain(e))?))
+    }
+
+    /// Waits for the other side in slices, looking between them whether anybody is left there.
+    fn until_peer_is_gone<R>(&self, deadline: Deadline, wait: impl Fn(Deadline) -> Result<R>) -> Result<R> {
         loop {
-            self.check_peer()?;
-            // A full ring is looked at anew every so often: who would make room may be gone.
             let slice = match deadline {
                 Deadline::Now => Deadline::Now,
-                later => Deadline::At(later.earlier(20_000_000)),
+                later => Deadline::At(later.earlier(LOOK)),
             };
-            match ring.reserve(len, slice) {
+            match wait(slice) {
                 Err(e) if e.kind() == ErrorKind::TimedOut && !deadline.passed() => {
                     if let Some(label) = self.suspect() {
                         crate::wait::Peers::check(&**self.handle.segment(), label);
@@ -324,7 +352,7 @@ impl Pipe {
                         return Err(ErrorKind::Closed.into());
                     }
                 }
-                other => return Ok((ring, other.map_err(|e| self.explain(e))?)),
+                other => return other,
             }
         }
     }
@@ -333,7 +361,7 @@ impl Pipe {
     ///
     /// # Errors
     /// `Closed` when the other end was opened and nobody holds it any more, `Unsupported` at an end that
-    /// only receives, `Interrupted`, `NoSpace`, `LimitReached`. On any error nothing was sent.
+    /// only receives, `Interrupted`, `NoSpace`, `LimitReached`. On any error no message arrives.
     pub fn send(&self, message: &[u8]) -> Result<()> {
         self.send_until(message, Deadline::Never)
     }
@@ -350,6 +378,9 @@ impl Pipe {
 
     /// Sends a message, waiting until `deadline`.
     pub fn send_until(&self, message: &[u8], deadline: Deadline) -> Result<()> {
+        if message.len() > self.longest_whole {
+            return self.send_parts(message, self.longest_whole / 2, deadline).map_err(|e| self.explain(e));
+        }
         let (ring, claim) = self.reserve_claim(message.len(), deadline)?;
         ring::fill(&claim, message);
         ring.commit(&claim, message.len());
@@ -384,7 +415,10 @@ impl Pipe {
 
     /// Receives the next message, waiting until `deadline`.
     pub fn recv_until(&self, deadline: Deadline) -> Result<Vec<u8>> {
-        Ok(self.take(false, deadline)?.to_vec())
+        Ok(match self.take(false, deadline)?.0 {
+            Place::Cell(item) => item.to_vec(),
+            Place::Own(bytes) => bytes,
+        })
     }
 
     /// Receives the next message into `buffer`; its length.
@@ -392,28 +426,34 @@ impl Pipe {
     /// # Errors
     /// `BufferTooSmall` when the message is longer than `buffer`; it can still be received.
     pub fn recv_into(&self, buffer: &mut [u8], deadline: Deadline) -> Result<usize> {
-        let item = self.take(false, deadline)?;
-        let Some(place) = buffer.get_mut(..item.len()) else {
-            let text = format!("the message has {} bytes, the buffer {}", item.len(), buffer.len());
-            item.put_back();
-            return Err(Error::new(ErrorKind::BufferTooSmall, text));
-        };
-        place.copy_from_slice(&item);
-        Ok(place.len())
+        let message = self.take(false, deadline)?;
+        let (len, size) = (message.len(), buffer.len());
+        if let Some(place) = buffer.get_mut(..len) {
+            place.copy_from_slice(&message);
+            return Ok(len);
+        }
+        match message.0 {
+            Place::Cell(item) => item.put_back(),
+            Place::Own(bytes) => self.keep(bytes),
+        }
+        fail!(BufferTooSmall, "the message has {len} bytes, the buffer {size}; it can still be received")
     }
 
-    /// Takes the next message in place: it is read where it lies and done with when the guard is dropped.
-    pub fn recv_in_place(&self, deadline: Deadline) -> Result<Item<'_>> {
+    /// Takes the next message in place: it is read where it lies and done with when the guard is dropped. (One
+    /// that came in parts lies in this process's own memory.)
+    pub fn recv_in_place(&self, deadline: Deadline) -> Result<Message<'_>> {
         self.take(true, deadline)
     }
 
-    fn take(&self, held: bool, deadline: Deadline) -> Result<Item<'_>> {
-        let (ring, claim) = self.take_claim(held, deadline)?;
-        Ok(Item::over(ring, claim, held, self.handle.me()?))
+    fn take(&self, held: bool, deadline: Deadline) -> Result<Message<'_>> {
+        Ok(Message(match self.receive(held, deadline)? {
+            Received::Claimed(ring, claim) => Place::Cell(Item::over(ring, claim, held, self.handle.me()?)),
+            Received::Joined(bytes) => Place::Own(bytes),
+        }))
     }
 
-    /// Takes the next message without a guard.
-    pub(crate) fn take_claim(&self, held: bool, deadline: Deadline) -> Result<(Ring<'_>, Claim)> {
+    /// Takes the next message or part without a guard.
+    fn take_claim(&self, held: bool, deadline: Deadline) -> Result<(Ring<'_>, Claim)> {
         let ring = self.incoming()?;
         loop {
             match ring.take(held, deadline, &self.epoch, || self.peer_is_gone(), || self.suspect()) {
@@ -467,25 +507,71 @@ impl Pipe {
 
 impl Clone for Pipe {
     fn clone(&self) -> Self {
-        Self { handle: self.handle.clone(), shape: self.shape.clone(), epoch: AtomicU64::new(0), ..*self }
+        Self {
+            handle: self.handle.clone(),
+            end: self.end,
+            duplex: self.duplex,
+            shape: self.shape.clone(),
+            longest_whole: self.longest_whole,
+            epoch: AtomicU64::new(0),
+            joining: Default::default(),
+        }
     }
 }
 
-/// Calls `f` with each ring of a pipe.
-fn each_ring(part: &Part<'_>, f: impl Fn(Ring<'_>)) {
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        self.stop_joining();
+    }
+}
+
+/// A message that was received in place. Dropping it is the receipt; if this process dies before, the message is
+/// delivered to whoever receives next at this end.
+pub struct Message<'a>(Place<'a>);
+
+enum Place<'a> {
+    Cell(Item<'a>),
+    Own(Vec<u8>),
+}
+
+impl Deref for Message<'_> {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Place::Cell(item) => item,
+            Place::Own(bytes) => bytes,
+        }
+    }
+}
+
+/// Calls `f` with each ring of a pipe and the end that sends into it.
+fn each_ring(part: &Part<'_>, f: impl Fn(Ring<'_>, End)) {
     let Ok(shape) = Shape::read(part, HEAD) else { return };
-    f(Ring::new(*part, HEAD, &shape));
+    f(Ring::new(*part, HEAD, &shape), End::B);
     let second = HEAD + shape.size();
     if part.at::<PipeHead>(0).is_ok_and(|head| head.duplex.load(Relaxed) != 0)
         && Shape::read(part, second).is_ok_and(|other| other == shape)
     {
-        f(Ring::new(*part, second, &shape));
+        f(Ring::new(*part, second, &shape), End::A);
     }
 }
 
 /// Gives back what `dead` held in a pipe.
 pub(crate) fn recover(part: &Part<'_>, dead: Label) {
-    each_ring(part, |ring| ring.recover(dead));
+    if let Ok(head) = part.at::<PipeHead>(0) {
+        for word in head.senders.iter().chain(&head.receivers) {
+            word.recover(dead);
+        }
+    }
+    each_ring(part, |ring, _| ring.recover(dead));
+}
+
+/// Gives back what this process still holds of one end, when it closes its last handle to that.
+pub(crate) fn give_back(part: &Part<'_>, role: u32, me: Label) {
+    let (Ok(head), Some(end)) = (part.at::<PipeHead>(0), End::from_role(role)) else { return };
+    head.senders[end as usize].recover(me);
+    head.receivers[end.other() as usize].recover(me);
+    each_ring(part, |ring, from| ring.give_back(me, if from == end { Side::Put } else { Side::Get }));
 }
 
 /// Tells the other side that somebody has left an end, by closing it or by dying.
@@ -494,10 +580,10 @@ pub(crate) fn left(part: &Part<'_>, role: u32) {
         head.left[end as usize].store(1, SeqCst);
         fence(SeqCst);
     }
-    each_ring(part, |ring| ring.wake_all());
+    each_ring(part, |ring, _| ring.wake_all());
 }
 
 /// Frees the payloads of a pipe that nobody has open.
 pub(crate) fn release(part: &Part<'_>) {
-    each_ring(part, |ring| ring.free_blocks());
+    each_ring(part, |ring, _| ring.free_blocks());
 }

@@ -112,6 +112,17 @@ const STATE_BITS: u32 = 3;
 const LABEL_BITS: u32 = 12;
 const TICKET_SHIFT: u32 = STATE_BITS + LABEL_BITS;
 
+/// What somebody does with a ring: an end of a pipe puts into one and gets from the other.
+#[derive(Clone, Copy)]
+pub enum Side {
+    /// Puts.
+    Put,
+    /// Gets.
+    Get,
+    /// Both.
+    Both,
+}
+
 /// The state word of a cell: state, owner, and the low 49 bits of the ticket.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct State(u64);
@@ -125,6 +136,14 @@ impl State {
     }
     fn label(self) -> Label {
         (self.0 >> STATE_BITS) as Label & ((1 << LABEL_BITS) - 1)
+    }
+    fn is_held_by(self, label: Label, side: Side) -> bool {
+        let held = match side {
+            Side::Put => self.state() == WRITING,
+            Side::Get => matches!(self.state(), READING | HELD),
+            Side::Both => matches!(self.state(), WRITING | READING | HELD),
+        };
+        held && self.label() == label
     }
     /// How far the cell's ticket is ahead of `ticket`; tickets wrap, so only the difference counts.
     fn ahead_of(self, ticket: u64) -> i64 {
@@ -229,6 +248,8 @@ pub struct Claim {
     pub number: u64,
     /// How often the item was delivered, this time included.
     pub deliveries: u16,
+    /// What the putter marked it with.
+    pub marks: u16,
     /// The block that the payload is in, 0 if it is in the cell.
     pub block: u64,
 }
@@ -396,7 +417,15 @@ impl<'a> Ring<'a> {
             return self.reserve_large(me, len, deadline);
         }
         let ticket = self.wait_free(me, deadline)?;
-        Ok(Claim { ticket, data: self.payload(ticket), len, number: ticket, deliveries: 0, block: 0 })
+        Ok(Claim {
+            ticket,
+            data: self.payload(ticket),
+            len,
+            number: ticket,
+            deliveries: 0,
+            marks: 0,
+            block: 0,
+        })
     }
 
     fn reserve_large(&self, me: Label, len: usize, deadline: Deadline) -> Result<Claim> {
@@ -413,12 +442,14 @@ impl<'a> Ring<'a> {
         };
         if len as u64 <= self.shape.inline() {
             let ticket = self.wait_free(me, deadline).map_err(give_bytes_back)?;
+            self.cell(ticket).len.store(len as u32, Relaxed);
             return Ok(Claim {
                 ticket,
                 data: self.payload(ticket),
                 len,
                 number: ticket,
                 deliveries: 0,
+                marks: 0,
                 block: 0,
             });
         }
@@ -430,8 +461,9 @@ impl<'a> Ring<'a> {
                 return Err(give_bytes_back(e));
             }
         };
+        self.cell(ticket).len.store(len as u32, Relaxed);
         let data = self.part.seg.bytes(block.offset, len as u64)?;
-        Ok(Claim { ticket, data, len, number: ticket, deliveries: 0, block: block.at.pack() })
+        Ok(Claim { ticket, data, len, number: ticket, deliveries: 0, marks: 0, block: block.at.pack() })
     }
 
     #[inline]
@@ -471,11 +503,17 @@ impl<'a> Ring<'a> {
     /// [`wake_getters`](Self::wake_getters).
     #[inline]
     pub fn commit(&self, claim: &Claim, len: usize) {
+        self.commit_marked(claim, len, 0);
+    }
+
+    /// [`commit`](Self::commit) with marks of the caller's, 15 bits.
+    #[inline]
+    pub fn commit_marked(&self, claim: &Claim, len: usize, marks: u16) {
         let cell = self.cell(claim.ticket);
         cell.number.store(claim.ticket, Relaxed);
         cell.len.store(len as u32, Relaxed);
         cell.deliveries.store(0, Relaxed);
-        cell.flags.store(if claim.block == 0 { 0 } else { SPILLED }, Relaxed);
+        cell.flags.store(marks << 1 | if claim.block == 0 { 0 } else { SPILLED }, Relaxed);
         if claim.block != 0 {
             self.reference(claim.ticket).store(claim.block, Relaxed);
             if let Ok(block) = self.part.seg.block(claim.block) {
@@ -546,7 +584,7 @@ impl<'a> Ring<'a> {
         for index in 0..self.shape.cells {
             let state = self.state(index).state();
             items += u64::from(state == FULL);
-            if matches!(state, FULL | READING) {
+            if state != FREE {
                 bytes += u64::from(self.cell(index).len.load(Relaxed));
             }
         }
@@ -702,7 +740,15 @@ impl<'a> Ring<'a> {
         let len = cell.len.load(Relaxed) as usize;
         let flags = cell.flags.load(Relaxed);
         let number = cell.number.load(Relaxed);
-        let mut claim = Claim { ticket, data: self.payload(ticket), len, number, deliveries, block: 0 };
+        let mut claim = Claim {
+            ticket,
+            data: self.payload(ticket),
+            len,
+            number,
+            deliveries,
+            marks: flags >> 1,
+            block: 0,
+        };
         if flags & SPILLED != 0 {
             claim.block = self.reference(ticket).load(Relaxed);
             let block = self.part.seg.block(claim.block)?;
@@ -818,6 +864,12 @@ impl<'a> Ring<'a> {
         self.count().0
     }
 
+    /// Sleeps until at most `items` can be taken.
+    pub fn wait_drained(&self, items: u64, deadline: Deadline) -> Result<()> {
+        let ready = || Ok((self.len() <= items).then_some(()));
+        self.head().space.sleep_until(self.part.seg, deadline, || None, ready)
+    }
+
     /// Whether a put would have to wait.
     pub fn is_full(&self) -> bool {
         let n = self.shape.cells as i64;
@@ -855,11 +907,22 @@ impl<'a> Ring<'a> {
         self.wake_all();
     }
 
+    /// Gives back what this process still holds, when it closes its last handle.
+    pub fn give_back(&self, me: Label, side: Side) {
+        if (0..self.shape.cells).any(|index| self.state(index).is_held_by(me, side)) {
+            self.recover_side(me, side);
+        }
+    }
+
     /// Gives back what `dead` held. Idempotent; several may do it at once.
     pub fn recover(&self, dead: Label) {
+        self.recover_side(dead, Side::Both);
+    }
+
+    fn recover_side(&self, dead: Label, side: Side) {
         for index in 0..self.shape.cells {
             let seen = self.state(index);
-            if seen.label() == dead && seen.state() != FREE {
+            if seen.is_held_by(dead, side) {
                 self.recover_cell(index, seen, dead);
             }
         }
@@ -932,11 +995,18 @@ impl<'a> Ring<'a> {
     }
 }
 
-/// Copies `bytes` into a claim. The claim is the caller's alone until it is committed.
+/// Copies `bytes` to the start of a claim.
 #[inline]
 pub fn fill(claim: &Claim, bytes: &[u8]) {
-    assert!(bytes.len() <= claim.len);
+    fill_at(claim, 0, bytes);
+}
+
+/// Copies `bytes` into a claim. The claim is the caller's alone until it is committed.
+#[inline]
+pub fn fill_at(claim: &Claim, at: usize, bytes: &[u8]) {
+    assert!(at.checked_add(bytes.len()).is_some_and(|end| end <= claim.len));
+    crate::atomic::step();
     // SAFETY: `data` has room for `len` bytes, checked when the cell was claimed, and while the cell is in
     // WRITING nobody else touches them.
-    unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), claim.data, bytes.len()) }
+    unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), claim.data.add(at), bytes.len()) }
 }

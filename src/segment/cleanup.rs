@@ -2,6 +2,7 @@
 //! persistent one without being told to.
 
 use std::fs::File;
+use std::time::Duration;
 
 use super::attach::{Attached, LIFE_BYTE, seat_byte};
 use crate::atomic::Relaxed;
@@ -10,6 +11,8 @@ use crate::layout::{EPHEMERAL, MAX_PARTICIPANTS};
 use crate::sys::lease::{self, Mode};
 use crate::sys::{clock, shm};
 
+/// How often a leaver tries to get LIFE.
+const LIFE_TRIES: u32 = 100;
 /// How many names a creator looks at in passing.
 const GLANCES: usize = 4;
 /// Of how many.
@@ -45,7 +48,7 @@ pub fn leave(attached: &Attached) {
 /// Unlinks the file if nobody but `me` lives in it and it still has its name; whether it did.
 fn unlink_if_deserted(name: &str, file: &File, participants: u32, me: u32) -> bool {
     // Whoever is attaching holds LIFE shared until he is seated, so with it in hand the count is final.
-    if !lease::try_lock(file, LIFE_BYTE, Mode::Exclusive).unwrap_or(false) {
+    if !lock_life(file) {
         return false;
     }
     let lives = |label: u32| label != me && lease::is_locked(file, seat_byte(label)).unwrap_or(true);
@@ -57,6 +60,17 @@ fn unlink_if_deserted(name: &str, file: &File, participants: u32, me: u32) -> bo
     };
     let _ = lease::unlock(file, LIFE_BYTE);
     done
+}
+
+/// Takes LIFE alone. Others hold it for microseconds, unless they are stopped: then the segment is left to who
+/// looks at it next.
+fn lock_life(file: &File) -> bool {
+    (0..LIFE_TRIES).any(|n| {
+        if n > 0 {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        lease::try_lock(file, LIFE_BYTE, Mode::Exclusive).unwrap_or(false)
+    })
 }
 
 /// Removes `name` if it is an ephemeral or unfinished segment that nobody lives in.

@@ -6,13 +6,15 @@
 //!
 //! ```text
 //!   create:  block OWNED(p), filled ─ pending = block ─ OBJECT ─ head = block (commits) ─ pending = 0
-//!   remove:  state = REMOVED (commits: the name is free again) ─ then, when nobody has it open:
+//!   remove:  pending = block ─ state = REMOVED (commits: the name is free again) ─ pending = 0
 //!   free:    pending = block ─ unlink from chain ─ bump `unlinked` ─ what it holds ─ FREE ─ pending = 0
 //! ```
 //!
+//! An object is freed when it was removed and nobody has it open: by who removes it, or by the last to leave.
+//!
 //! A death under the lock is told to the next holder (`OwnerDied`), who first settles the pending block: one
-//! that is a table or a live object in its chain stays; any other is unlinked and freed. So either all of a
-//! change has happened or nothing of it.
+//! that is a table, or an object in its chain that is live or open somewhere, stays; any other is unlinked and
+//! freed. So either all of a change has happened or nothing of it.
 //!
 //! A reader may stand on an object that is being freed. It notices by `unlinked`, which is bumped after the
 //! object left its chain and before its memory is reused, and starts again. What it found it notes in its
@@ -204,15 +206,13 @@ impl Attached {
             return Ok(());
         }
         let is_table = self.header().levels.iter().any(|level| level.load(Acquire) == word);
-        if !is_table {
-            let block = self.block(word)?;
-            // A block that is still its filler's is freed with the rest of what the dead one owned.
-            if block.is(Owner::Object) {
-                let found = self.object_in(word, block)?;
-                let linked = self.is_linked(&found)?;
-                if !linked || found.head.state.load(Acquire) != LIVE {
-                    self.release(&found)?;
-                }
+        let block = self.block(word)?;
+        // A block that is still its filler's is freed with the rest of what the dead one owned.
+        if !is_table && block.is(Owner::Object) {
+            let found = self.object_in(word, block)?;
+            match self.link_to(&found)? {
+                Some(_) => self.free_if_deserted(&found)?,
+                None => self.release(&found)?,
             }
         }
         pending.store(0, Release);
@@ -230,10 +230,6 @@ impl Attached {
             }
         }
         Ok(None)
-    }
-
-    fn is_linked(&self, found: &Found<'_>) -> Result<bool> {
-        Ok(self.link_to(found)?.is_some())
     }
 
     /// Puts a filled block into the directory under `name`, then notes it as open in `entry`. On failure the
@@ -299,8 +295,8 @@ impl Attached {
                     head.store(0, Relaxed);
                 }
                 header.pending.store(block.at.pack(), Release);
-                header.levels[level].store(block.at.pack(), Release); // commits: pairs with `table`
                 block.give(Owner::Object);
+                header.levels[level].store(block.at.pack(), Release); // commits: pairs with `table`
                 header.pending.store(0, Release);
                 return Ok(level);
             }
@@ -317,44 +313,53 @@ impl Attached {
             let Some(found) = self.find_once(name, hash(name))? else {
                 fail!(NotFound, "segment {:?} has no object called {name:?}", self.name);
             };
+            // Noted first: if we die here, the next one looks whether it can be freed.
+            self.header().pending.store(found.block, Release);
             found.head.state.store(REMOVED, Release);
-            fence(SeqCst); // pairs with the fence of who opens: he sees the mark, or we see his entry
-            if !self.is_listed(found.block) { self.release(&found) } else { Ok(()) }
+            self.free_if_deserted(&found)?;
+            self.header().pending.store(0, Release);
+            Ok(())
         })
     }
 
-    /// Frees a removed object if nobody has it open any more. `block` may mean anything by now.
-    pub(super) fn reclaim(&self, block: u64) -> Result<()> {
-        fence(SeqCst); // pairs with the fence in `remove`: one of the two sees the other
-        if !self.is_removed(block)? {
-            return Ok(());
+    /// After this process's entry for an object stopped to count: tells those at the other end of a pipe, and
+    /// frees the object if it was removed and nobody has it open. `block` may mean anything by now.
+    pub(super) fn leave(&self, block: u64, role: u32) -> Result<()> {
+        if self.concerns_others(block)? {
+            self.with_directory(|| self.leave_locked(block, role))
+        } else {
+            Ok(())
         }
-        self.with_directory(|| self.reclaim_locked(block))
     }
 
-    /// [`reclaim`](Self::reclaim) for a sweep, which must not wait: whom it would wait for may be dead, and
-    /// this process sweeps one at a time. `WouldBlock` when somebody else has the directory.
-    pub(super) fn try_reclaim(&self, block: u64) -> Result<()> {
-        fence(SeqCst); // as in `reclaim`
-        if !self.is_removed(block)? {
+    /// [`leave`](Self::leave) for a sweep, which must not wait: whom it would wait for may be dead, and this
+    /// process sweeps one at a time. `WouldBlock` when somebody else has the directory.
+    pub(super) fn try_leave(&self, block: u64, role: u32) -> Result<()> {
+        if !self.concerns_others(block)? {
             return Ok(());
         }
         let acquired = self.header().directory.lock(self, Deadline::Now)?;
-        self.change_directory(acquired, || self.reclaim_locked(block))
+        self.change_directory(acquired, || self.leave_locked(block, role))
     }
 
-    fn reclaim_locked(&self, block: u64) -> Result<()> {
-        if !self.is_removed(block)? {
-            return Ok(());
-        }
+    fn concerns_others(&self, block: u64) -> Result<bool> {
+        fence(SeqCst); // pairs with the fence in `remove`: he sees that our entry is gone, or we see his mark
         let found = self.object(block)?;
-        fence(SeqCst); // as in `remove`
-        if self.is_linked(&found)? && !self.is_listed(block) { self.release(&found) } else { Ok(()) }
+        Ok(found.head.state.load(Acquire) == REMOVED || kinds::has_ends(&found))
     }
 
-    fn is_removed(&self, word: u64) -> Result<bool> {
-        let block = self.block(word)?;
-        Ok(block.is(Owner::Object) && self.at::<ObjectHeader>(block.offset)?.state.load(Acquire) == REMOVED)
+    /// Under the lock nothing is freed but by us, so the object is what it seems.
+    fn leave_locked(&self, block: u64, role: u32) -> Result<()> {
+        let found = self.object(block)?;
+        kinds::left(self, &found, role);
+        self.free_if_deserted(&found)
+    }
+
+    /// Frees an object if its name was taken from it and nobody has it open.
+    fn free_if_deserted(&self, found: &Found<'_>) -> Result<()> {
+        fence(SeqCst); // pairs with the fence of who opens: he sees the mark, or we see his entry
+        let removed = found.head.state.load(Acquire) == REMOVED;
+        if removed && !self.is_listed(found.block) { self.release(found) } else { Ok(()) }
     }
 
     /// Unlinks and frees an object that nobody has open. Can be begun again after a death anywhere in it.

@@ -15,24 +15,34 @@ use crate::atomic::Relaxed;
 use crate::error::{ErrorKind, Result};
 use crate::sys::fork::{ForkGuard, ForkLock, LabelCell, Labels, on_fork, stay_loaded};
 use crate::sys::lease::{Lease, Mode, try_lock, unlock};
+use crate::sys::shm::Identity;
 use crate::sys::{process, shm};
 use crate::wait::Label;
 
 static REGISTRY: ForkLock<Registry> =
-    ForkLock::new(Registry { labels: Labels::new(), attached: Vec::new(), forking: Vec::new() });
+    ForkLock::new(Registry { labels: Labels::new(), attached: Vec::new(), parked: Vec::new() });
 
 /// What this process is attached to.
 pub(super) struct Registry {
     labels: Labels,
-    attached: Vec<Weak<Attached>>,
-    /// Kept alive from `prepare` on; in a child, until the next attachment.
-    forking: Vec<Arc<Attached>>,
+    attached: Vec<(Identity, Weak<Attached>)>,
+    /// Kept alive across a fork. Dropping the last reference to an attachment takes this lock, so it must not
+    /// be done under it: a child leaves that to who takes the lock next.
+    parked: Vec<Arc<Attached>>,
 }
 
 /// The lock under which attachments and open-lists change. Nothing else may be waited for while it is held,
 /// but for the arena's growth.
 pub(super) fn registry() -> ForkGuard<'static, Registry> {
-    REGISTRY.lock()
+    loop {
+        let mut registry = REGISTRY.lock();
+        if registry.parked.is_empty() {
+            return registry;
+        }
+        let parked = std::mem::take(&mut registry.parked);
+        drop(registry);
+        drop(parked);
+    }
 }
 
 impl Registry {
@@ -54,20 +64,18 @@ impl Registry {
     }
 
     /// The attachment to the file of `identity`, if this process has one.
-    pub(super) fn find(&self, identity: shm::Identity) -> Option<Arc<Attached>> {
-        self.attached.iter().filter_map(Weak::upgrade).find(|a| a.identity == identity && a.me().is_ok())
+    pub(super) fn find(&mut self, identity: Identity) -> Option<Arc<Attached>> {
+        let same = self.attached.iter().filter(|(other, _)| *other == identity);
+        let found: Vec<_> = same.filter_map(|(_, attached)| attached.upgrade()).collect();
+        let usable = found.iter().find(|attached| attached.me().is_ok()).cloned();
+        self.parked.extend(found);
+        usable
     }
 
-    /// Adds an attachment.
+    /// Adds an attachment, and forgets those that are gone.
     pub(super) fn add(&mut self, attached: &Arc<Attached>) {
-        self.attached.push(Arc::downgrade(attached));
-    }
-
-    /// Forgets attachments that are gone, and hands back what a fork had kept alive, to be dropped outside
-    /// of the lock.
-    pub(super) fn tidy(&mut self) -> Vec<Arc<Attached>> {
-        self.attached.retain(|a| a.strong_count() > 0);
-        std::mem::take(&mut self.forking)
+        self.attached.retain(|(_, other)| other.strong_count() > 0);
+        self.attached.push((attached.identity, Arc::downgrade(attached)));
     }
 }
 
@@ -83,8 +91,8 @@ extern "C" fn prepare() {
     REGISTRY.acquire();
     // SAFETY: acquired above; `parent` and `child` give it back.
     let registry = unsafe { REGISTRY.held() };
-    registry.forking.extend(registry.attached.iter().filter_map(Weak::upgrade));
-    for attached in &registry.forking {
+    registry.parked.extend(registry.attached.iter().filter_map(|(_, attached)| attached.upgrade()));
+    for attached in &registry.parked {
         // SAFETY: the registry lock is held.
         unsafe { *attached.child.get() = attached.seat_for_child().ok() };
     }
@@ -92,22 +100,22 @@ extern "C" fn prepare() {
 
 extern "C" fn parent() {
     // SAFETY: `prepare` acquired the lock in this thread.
-    let forked = unsafe {
-        let forked = std::mem::take(&mut REGISTRY.held().forking);
-        for attached in &forked {
+    let parked = unsafe {
+        let parked = std::mem::take(&mut REGISTRY.held().parked);
+        for attached in &parked {
             // Dropping it unmaps the parent's view of the child's lease; the child has its own.
             drop((*attached.child.get()).take());
         }
         REGISTRY.release();
-        forked
+        parked
     };
-    drop(forked);
+    drop(parked);
 }
 
 extern "C" fn child() {
     // SAFETY: this is the only thread of the child, and a copy of the one that ran `prepare`.
     unsafe {
-        for attached in &REGISTRY.held().forking {
+        for attached in &REGISTRY.held().parked {
             attached.adopt_child_seat();
         }
         REGISTRY.release();
@@ -120,19 +128,28 @@ impl Attached {
         let me = self.me()?;
         let file = shm::reopen(self.file()?)?;
         let probe = shm::reopen(self.file()?)?;
-        for label in self.labels() {
-            if !self.try_seat(&file, label)? {
-                continue;
-            }
-            let lease = Lease::pin(file, true)?;
-            let pages = self.copy_list(me, label)?;
-            let (from, to) = (self.slot(me), self.slot(label));
-            for (from, to) in from.command.iter().zip(&to.command) {
-                to.store(from.load(Relaxed), Relaxed);
-            }
-            return Ok(ChildSeat { label, lease, probe, pages });
+        let Some(label) = self.free_seat(&file)? else { return Err(ErrorKind::TableFull.into()) };
+        let lease = Lease::pin(file, true)?;
+        let pages = self.copy_list(label)?;
+        for (from, to) in self.slot(me).command.iter().zip(&self.slot(label).command) {
+            to.store(from.load(Relaxed), Relaxed);
         }
-        Err(ErrorKind::TableFull.into())
+        Ok(ChildSeat { label, lease, probe, pages })
+    }
+
+    /// Takes a free seat with `file`, after sweeping the dead if there is none.
+    fn free_seat(&self, file: &File) -> Result<Option<Label>> {
+        for sweep in [false, true] {
+            if sweep {
+                self.sweep_all();
+            }
+            for label in self.labels() {
+                if self.try_seat(file, label)? {
+                    return Ok(Some(label));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// Takes the seat of `label` with `file` if it is free; the lease is `file`'s then.

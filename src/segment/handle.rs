@@ -7,7 +7,6 @@ use super::attach::{Attached, Shared};
 use super::directory::{Found, check_name};
 use crate::atomic::{Acquire, AtomicU64};
 use crate::error::{ErrorKind, Result, fail};
-use crate::kinds;
 use crate::layout::{LIVE, OBJECT_HEADER, ObjectHeader, Spec};
 use crate::sys::clock::Deadline;
 use crate::wait::Label;
@@ -197,12 +196,8 @@ impl Clone for Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        if self.seg.unlist(self.block, self.role) == Ok(true) {
-            if let Ok(found) = self.seg.object(self.block) {
-                kinds::left(&self.seg, &found, self.role);
-            }
-            let _ = self.seg.reclaim(self.block);
-        }
+        // Where this process is not attached there is nothing to close.
+        let _ = self.seg.unlist(self.block, self.role);
     }
 }
 

@@ -330,6 +330,8 @@ fn new_attachment(name: &str, file: File, limit: u64, participants: u32) -> Resu
 impl Attached {
     /// Takes a seat and its lease, and makes this attachment known in the process.
     fn seat_self(self: &Arc<Self>) -> Result<()> {
+        // No fork in between: a child must not inherit the descriptor that is about to be the lease's.
+        let mut registry = fork::registry();
         let file = shm::reopen(self.file()?)?;
         let label = self.find_seat(&file)?;
         self.label.store(label, Ordering::Relaxed);
@@ -342,17 +344,14 @@ impl Attached {
         }
         // SAFETY: nobody else has this attachment yet.
         unsafe { *self.lease.get() = Some(lease) };
+        registry.add(self);
+        drop(registry);
         let slot = self.slot(label);
         slot.pid.store(u64::from(process::pid()), Relaxed);
         slot.start_time.store(process::start_time(), Relaxed);
         for (word, half) in slot.command.iter().zip(process::command().chunks_exact(8)) {
             word.store(u64::from_ne_bytes(half.try_into().expect("eight bytes")), Relaxed);
         }
-        let mut registry = fork::registry();
-        registry.add(self);
-        let leftovers = registry.tidy();
-        drop(registry);
-        drop(leftovers);
         Ok(())
     }
 
@@ -407,6 +406,8 @@ impl Drop for Attached {
             let seat = self.seat(me);
             self.sweep_seat(me, seat);
             self.leave_seat(me, seat);
+            // First the lease: of two who leave at once, the second one to look finds nobody else.
+            drop(self.lease.get_mut().take());
             cleanup::leave(self);
         }
         if self.file().is_err() {
@@ -605,6 +606,8 @@ impl Clone for Segment {
 impl Drop for Segment {
     fn drop(&mut self) {
         self.attached.segments.fetch_sub(1, Ordering::Relaxed);
+        // In a forked child, lets go of what the fork had kept alive.
+        drop(fork::registry());
     }
 }
 

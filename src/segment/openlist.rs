@@ -4,7 +4,14 @@
 //! and a removed object is freed when nobody lists it. An entry is one word, object and role; the process
 //! counts its own handles and keeps one entry for all of them.
 //!
-//! Only the owner writes its list, by single stores, under its registry lock; everybody may read it.
+//! Only the owner writes its list, by single stores; everybody may read it.
+//!
+//! ```text
+//!   entry:  0 ──listed──▶ (object, role) ──last handle closed──▶ (object, role | LEAVING) ──others told──▶ 0
+//! ```
+//!
+//! A LEAVING entry does not count any more; it only tells a sweep what is left to be done if its owner dies
+//! before the others were told and a removed object was freed.
 
 use std::collections::HashMap;
 
@@ -12,6 +19,7 @@ use super::attach::Attached;
 use super::fork::registry;
 use crate::atomic::{Acquire, AtomicU64, Relaxed, Release, SeqCst, fence};
 use crate::error::Result;
+use crate::kinds;
 use crate::layout::{INLINE_ENTRIES, ListPage, PAGE_ENTRIES, SEAT_LIVE, Slot};
 use crate::sys::clock::Deadline;
 use crate::wait::Label;
@@ -20,6 +28,9 @@ use crate::wait::Label;
 pub(super) fn pack(block: u64, role: u32) -> u64 {
     block << 4 | u64::from(role)
 }
+
+/// Added to the role of an object that is being closed.
+pub(super) const LEAVING: u32 = 8;
 
 fn unpack(entry: u64) -> (u64, u32) {
     (entry >> 4, entry as u32 & 15)
@@ -149,22 +160,30 @@ impl Attached {
         }
     }
 
-    /// Drops one handle; whether it was the process's last one to the object in that role.
-    pub(super) fn unlist(&self, block: u64, role: u32) -> Result<bool> {
+    /// Drops one handle to an object. With the process's last one, what it still holds of the object is given
+    /// back as if it had died, and the object is closed.
+    pub(super) fn unlist(&self, block: u64, role: u32) -> Result<()> {
         let me = self.me()?;
-        let _registry = registry();
+        let registry = registry();
         // SAFETY: the registry lock is held.
         let open = unsafe { &mut *self.open.get() };
-        let Some((handles, position)) = open.held.get_mut(&pack(block, role)) else { return Ok(false) };
+        let Some((handles, position)) = open.held.get_mut(&pack(block, role)) else { return Ok(()) };
         *handles -= 1;
         if *handles > 0 {
-            return Ok(false);
+            return Ok(());
         }
         let position = *position;
+        let word = self.entry(me, &open.pages, position)?;
+        // Under the registry lock, so that no other thread opens it meanwhile and holds something anew.
+        if let Ok(found) = self.object(block) {
+            kinds::give_back(self, &found, role, me);
+        }
+        word.store(pack(block, role | LEAVING), Release);
         open.held.remove(&pack(block, role));
-        self.entry(me, &open.pages, position)?.store(0, Release);
-        open.free.push(position);
-        Ok(true)
+        drop(registry);
+        let _ = self.leave(block, role);
+        self.drop_position(position, word);
+        Ok(())
     }
 
     /// How many objects this process has open.
@@ -174,8 +193,14 @@ impl Attached {
         unsafe { &*self.open.get() }.held.len()
     }
 
-    /// Calls `visit` with object and role of each entry of a participant's list, until it returns true.
+    /// Calls `visit` with object and role of each entry of a participant's list that counts, until it returns
+    /// true.
     pub(super) fn entries_of(&self, label: Label, mut visit: impl FnMut(u64, u32) -> bool) -> bool {
+        self.all_entries_of(label, |block, role| role & LEAVING == 0 && visit(block, role))
+    }
+
+    /// [`entries_of`](Self::entries_of), and of what the participant was closing.
+    pub(super) fn all_entries_of(&self, label: Label, mut visit: impl FnMut(u64, u32) -> bool) -> bool {
         let slot = self.slot(label);
         let mut look = |entries: &[AtomicU64]| {
             entries.iter().any(|word| {
@@ -215,22 +240,18 @@ impl Attached {
         })
     }
 
-    /// Copies this process's list for the child it is about to fork; the offsets of the copy's pages.
-    /// The registry lock must be held.
-    pub(super) fn copy_list(&self, me: Label, child: Label) -> Result<Vec<u64>> {
+    /// Copies this process's list for the child it is about to fork; the offsets of the copy's pages. Only
+    /// what there are handles for: another thread may be opening or closing something at this moment, and
+    /// does not exist in the child. The registry lock must be held.
+    pub(super) fn copy_list(&self, child: Label) -> Result<Vec<u64>> {
         // SAFETY: the caller holds the registry lock.
         let open = unsafe { &*self.open.get() };
-        let copy = |from: &[AtomicU64], to: &[AtomicU64]| {
-            for (from, to) in from.iter().zip(to) {
-                to.store(from.load(Relaxed), Release);
-            }
-        };
-        copy(&self.slot(me).entries, &self.slot(child).entries);
         let mut pages = Vec::with_capacity(open.pages.len());
-        for from in &open.pages {
-            let to = self.add_page(child, &pages)?;
-            copy(&self.at::<ListPage>(*from)?.entries, &self.at::<ListPage>(to)?.entries);
-            pages.push(to);
+        while pages.len() < open.pages.len() {
+            pages.push(self.add_page(child, &pages)?);
+        }
+        for (entry, (_, position)) in &open.held {
+            self.entry(child, &pages, *position)?.store(*entry, Release);
         }
         Ok(pages)
     }

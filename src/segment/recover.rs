@@ -13,12 +13,13 @@
 //! a slow sweeper still acts on never means a newcomer. (Each who moves a seat to DONE looks at the
 //! announcements after that; each who announces looks at the state after that.)
 //!
-//! Removed objects that the dead one had open are freed in SWEPT, when its list no longer counts, and not
-//! while another living sweeper may still be visiting them.
+//! In SWEPT the list of the dead one no longer counts. Then those at the other ends of its pipes are told, and
+//! removed objects that it had open are freed, but not while another living sweeper may still be visiting them.
 //!
 //! Detaching in good order is the same sweep on oneself, with the lease still in hand.
 
 use super::attach::Attached;
+use super::openlist::LEAVING;
 use crate::atomic::{Acquire, SeqCst, fence};
 use crate::error::ErrorKind;
 use crate::kinds;
@@ -55,11 +56,12 @@ impl Attached {
     /// The sweep itself. The caller has announced it, or has the seat's lease in hand.
     pub(super) fn sweep_seat(&self, label: Label, seat: SeatState) {
         let slot = self.slot(label);
+        // In any state: who sweeps with the lease of a dead one in hand may die under a lock as that one.
+        self.recover_locks(label);
         if seat.state == SEAT_LIVE {
-            self.recover_locks(label);
-            self.entries_of(label, |block, role| {
+            self.entries_of(label, |block, _| {
                 if let Ok(found) = self.object(block) {
-                    kinds::recover(self, &found, role, label);
+                    kinds::recover(self, &found, label);
                 }
                 false
             });
@@ -68,11 +70,8 @@ impl Attached {
         if self.announced(label, seat) {
             return; // the other one goes on from here
         }
-        let busy = self.entries_of(label, |block, role| {
-            if let Ok(found) = self.object(block) {
-                kinds::left(self, &found, role);
-            }
-            self.try_reclaim(block).is_err_and(|e| e.kind() == ErrorKind::WouldBlock)
+        let busy = self.all_entries_of(label, |block, role| {
+            self.try_leave(block, role & !LEAVING).is_err_and(|e| e.kind() == ErrorKind::WouldBlock)
         });
         if busy {
             return; // somebody has the directory; the next sweep goes on from here

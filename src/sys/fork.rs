@@ -156,6 +156,12 @@ impl<T> ForkLock<T> {
     }
 }
 
+impl<T: Default> Default for ForkLock<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
 /// Holds a [`ForkLock`].
 pub struct ForkGuard<'a, T> {
     lock: &'a ForkLock<T>,

@@ -1,0 +1,194 @@
+//! Messages that are too long for a block go in parts.
+//!
+//! ```text
+//!   part:   FIRST            MIDDLE …          LAST
+//!   marks:  MORE             MORE|CONTINUED    CONTINUED
+//!   bytes:  0, payload       offset, payload   offset, payload
+//! ```
+//!
+//! The sender holds the direction's `sender` lock from its first part to its last, so that there is one such
+//! message at a time; ordinary messages may come between its parts. A receiver that meets a part takes the
+//! direction's `receiver` lock, or leaves the part to who has it, and joins parts to the last one in memory
+//! of its own.
+//!
+//! A death of the sender, or a deadline, leaves parts without a last one: the next FIRST drops them, and a
+//! part that does not continue where the last one ended is dropped too. A receiver that is killed loses the
+//! parts that it had taken, and so the message; only messages of one block are delivered again.
+
+use std::collections::VecDeque;
+
+use super::Pipe;
+use crate::error::{Error, ErrorKind, Result};
+use crate::queue::ring::{self, Claim, Ring};
+use crate::segment::Segment;
+use crate::sys::clock::Deadline;
+
+const MORE: u16 = 1;
+const CONTINUED: u16 = 2;
+/// The offset of a part in its message, before its payload.
+const OFFSET: usize = size_of::<u64>();
+/// Unread parts that a sender leaves in the pipe before it adds another.
+const AHEAD: u64 = 1;
+
+/// The longest message that is sent whole: three of them fit into the segment.
+pub(super) fn longest_whole(segment: &Segment) -> usize {
+    usize::try_from(segment.limit() / 8).unwrap_or(usize::MAX)
+}
+
+/// What a receiver has of messages that come in parts.
+#[derive(Default)]
+pub(super) struct Joining {
+    /// Whether this handle holds the `receiver` lock.
+    locked: bool,
+    /// The parts so far.
+    parts: Vec<u8>,
+    /// Messages that are whole, but did not fit where they were to go.
+    kept: VecDeque<Vec<u8>>,
+}
+
+/// A message as it was received.
+pub(crate) enum Received<'a> {
+    /// In a cell that this process has claimed.
+    Claimed(Ring<'a>, Claim),
+    /// Joined of parts, or kept from before.
+    Joined(Vec<u8>),
+}
+
+impl Pipe {
+    /// Sends a message in parts of `size` bytes.
+    pub(super) fn send_parts(&self, message: &[u8], size: usize, deadline: Deadline) -> Result<()> {
+        let word = &self.head().senders[self.end as usize];
+        let _ = word.lock(&**self.handle.segment(), deadline)?;
+        let sent = message.chunks(size).enumerate().try_for_each(|(i, part)| {
+            if i > 0 {
+                self.wait_for_room(deadline)?;
+            }
+            let last = (i + 1) * size >= message.len();
+            let marks = if last { 0 } else { MORE } | if i == 0 { 0 } else { CONTINUED };
+            let (ring, claim) = self.reserve_claim(OFFSET + part.len(), deadline)?;
+            ring::fill_at(&claim, 0, &((i * size) as u64).to_ne_bytes());
+            ring::fill_at(&claim, OFFSET, part);
+            ring.commit_marked(&claim, claim.len, marks);
+            ring.wake_getters(1);
+            Ok(())
+        });
+        word.unlock(self.handle.me()?)?;
+        sent
+    }
+
+    /// Waits until the parts before were received, so that a message takes the memory of few of its parts.
+    fn wait_for_room(&self, deadline: Deadline) -> Result<()> {
+        let ring = self.outgoing()?;
+        self.until_peer_is_gone(deadline, |slice| ring.wait_drained(AHEAD, slice))
+    }
+
+    /// The next message, whole.
+    pub(crate) fn receive(&self, held: bool, deadline: Deadline) -> Result<Received<'_>> {
+        let kept = self.joining.lock().kept.pop_front();
+        if let Some(message) = kept {
+            return Ok(Received::Joined(message));
+        }
+        loop {
+            let (ring, claim) = self.take_claim(held, deadline)?;
+            if claim.marks == 0 {
+                return Ok(Received::Claimed(ring, claim));
+            }
+            if let Some(message) = self.join(&ring, &claim, held, deadline)? {
+                return Ok(Received::Joined(message));
+            }
+        }
+    }
+
+    /// Keeps a message for the next receive.
+    pub(crate) fn keep(&self, message: Vec<u8>) {
+        self.joining.lock().kept.push_front(message);
+    }
+
+    /// Adds a part; the message, if that was its last one.
+    fn join(
+        &self,
+        ring: &Ring<'_>,
+        claim: &Claim,
+        held: bool,
+        deadline: Deadline,
+    ) -> Result<Option<Vec<u8>>> {
+        let mut joining = self.joining.lock();
+        let word = &self.head().receivers[self.end.other() as usize];
+        if !joining.locked {
+            let seg = &**self.handle.segment();
+            if word.lock(seg, Deadline::Now).is_err() {
+                ring.put_back(claim);
+                drop(joining);
+                let _ = word.lock(seg, deadline)?;
+                self.joining.lock().locked = true;
+                return Ok(None);
+            }
+            joining.locked = true;
+        }
+        // SAFETY: the claim's bytes are this process's until it is released.
+        let bytes = unsafe { std::slice::from_raw_parts(claim.data, claim.len) };
+        let added = joining.add(claim.marks, bytes);
+        ring.release(claim, held);
+        added?;
+        if claim.marks & MORE != 0 {
+            return Ok(None);
+        }
+        joining.locked = false;
+        word.unlock(self.handle.me()?)?;
+        let message = std::mem::take(&mut joining.parts);
+        // A last part without the others is what a dead sender or receiver left.
+        Ok(Some(message).filter(|message| !message.is_empty()))
+    }
+
+    /// Lets others join, when this handle will not.
+    pub(super) fn stop_joining(&self) {
+        let mut joining = self.joining.lock();
+        if std::mem::take(&mut joining.locked)
+            && let Ok(me) = self.handle.me()
+        {
+            let _ = self.head().receivers[self.end.other() as usize].unlock(me);
+        }
+    }
+}
+
+impl Joining {
+    fn add(&mut self, marks: u16, bytes: &[u8]) -> Result<()> {
+        let Some((offset, payload)) = bytes.split_first_chunk::<OFFSET>() else {
+            return Err(Error::corrupted("a part of a message has no offset"));
+        };
+        if marks & CONTINUED == 0 {
+            self.parts.clear();
+        } else if u64::from_ne_bytes(*offset) != self.parts.len() as u64 {
+            self.parts.clear();
+            return Ok(());
+        }
+        if self.parts.try_reserve(payload.len()).is_err() {
+            let text = format!("no memory to join a message of more than {} bytes", self.parts.len());
+            self.parts.clear();
+            return Err(Error::new(ErrorKind::OutOfResources, text));
+        }
+        self.parts.extend_from_slice(payload);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(offset: u64, payload: &[u8]) -> Vec<u8> {
+        [&offset.to_ne_bytes()[..], payload].concat()
+    }
+
+    #[test]
+    fn what_does_not_continue_is_dropped() {
+        let mut joining = Joining::default();
+        joining.add(MORE, &part(0, b"dead")).unwrap();
+        joining.add(MORE, &part(0, b"ab")).unwrap();
+        joining.add(MORE | CONTINUED, &part(2, b"cd")).unwrap();
+        assert_eq!(joining.parts, b"abcd");
+        joining.add(CONTINUED, &part(2, b"xx")).unwrap();
+        assert!(joining.parts.is_empty());
+        assert!(joining.add(MORE, b"short").is_err());
+    }
+}
