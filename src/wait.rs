@@ -92,6 +92,9 @@ impl<'a, P: Peers + ?Sized> Sleeper<'a, P> {
             deadline if deadline.passed() => return Err(ErrorKind::TimedOut.into()),
             _ => {}
         }
+        if suspect.is_some() {
+            self.end_watch(); // asking about one, it would not look after the others
+        }
         let tick = match suspect {
             Some(_) => self.tick,
             None if self.watch || self.peers.start_watch() => {
@@ -115,11 +118,17 @@ impl<'a, P: Peers + ?Sized> Sleeper<'a, P> {
     }
 }
 
-impl<P: Peers + ?Sized> Drop for Sleeper<'_, P> {
-    fn drop(&mut self) {
-        if self.watch {
+impl<P: Peers + ?Sized> Sleeper<'_, P> {
+    fn end_watch(&mut self) {
+        if std::mem::take(&mut self.watch) {
             self.peers.end_watch();
         }
+    }
+}
+
+impl<P: Peers + ?Sized> Drop for Sleeper<'_, P> {
+    fn drop(&mut self) {
+        self.end_watch();
     }
 }
 
