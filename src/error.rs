@@ -20,6 +20,8 @@ pub enum ErrorKind {
     Closed = 4,
     /// C only: the lock is held by the caller, and who held it before died.
     OwnerDied = 5,
+    /// The barrier is broken.
+    Broken = 6,
     /// An argument makes no sense by itself.
     InvalidArgument = -1,
     /// A name that no segment or object can have.
@@ -99,6 +101,7 @@ impl ErrorKind {
             Self::Interrupted => "interrupted by a signal",
             Self::Closed => "closed",
             Self::OwnerDied => "acquired; the previous owner died while holding it",
+            Self::Broken => "the barrier is broken",
             Self::InvalidArgument => "invalid argument",
             Self::InvalidName => "invalid name",
             Self::NotFound => "not found",

@@ -15,8 +15,13 @@ pub fn recover(seg: &Attached, found: &Found<'_>, dead: Label) {
     with(seg, found, |kind, part| match kind {
         Kind::Value => cell::recover_value(part, dead),
         Kind::Array => cell::recover_array(part, dead),
-        Kind::Lock => sync::recover_lock(part, dead),
-        Kind::Semaphore => {}
+        Kind::Lock
+        | Kind::Semaphore
+        | Kind::RLock
+        | Kind::Condition
+        | Kind::Event
+        | Kind::Barrier
+        | Kind::RwLock => sync::recover(kind, part, dead),
         Kind::Queue => with_ring(part, |ring| ring.recover(dead)),
         Kind::Pipe => pipe::recover(part, dead),
     });

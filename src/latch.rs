@@ -132,6 +132,20 @@ impl LockWord {
         self.0.load(Acquire) & HOLDER
     }
 
+    /// Gives the word back unused: a mark that was found on it stays.
+    pub fn give_up(&self, me: Label, acquired: Acquired) -> Result<()> {
+        if acquired == Acquired::Clean {
+            return self.unlock(me);
+        }
+        self.recover(me);
+        Ok(())
+    }
+
+    /// Whether a holder died and none has given the word back in good order since.
+    pub fn state(&self) -> Acquired {
+        if self.0.load(Acquire) & DIED == 0 { Acquired::Clean } else { Acquired::OwnerDied }
+    }
+
     /// Turns a dead holder into "free, owner died". Idempotent; whether `dead` held it.
     pub fn recover(&self, dead: Label) -> bool {
         loop {

@@ -66,7 +66,10 @@ pub use layout::Kind;
 pub use pipe::{End, Message, Pipe, PipeOptions};
 pub use queue::{Item, Queue, QueueOptions, Reservation, TypedQueue};
 pub use segment::{ObjectInfo, Participant, Segment, SegmentOptions};
-pub use sync::{Lock, LockGuard, Semaphore};
+pub use sync::{
+    Barrier, Condition, Event, Lock, LockGuard, RLock, RLockGuard, ReadGuard, RwLock, Semaphore,
+    SemaphoreOptions, WriteGuard,
+};
 pub use sys::clock::Deadline;
 
 /// Kills the process at a chosen access to shared memory: for this project's own tests.

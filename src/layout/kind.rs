@@ -19,9 +19,31 @@ pub enum Kind {
     Queue = 5,
     /// A pipe.
     Pipe = 6,
+    /// A lock that its thread can take again.
+    RLock = 7,
+    /// A condition variable with its lock.
+    Condition = 8,
+    /// A flag that can be waited for.
+    Event = 9,
+    /// A meeting point.
+    Barrier = 10,
+    /// A lock for many readers or one writer.
+    RwLock = 11,
 }
 
-const ALL: [Kind; 6] = [Kind::Value, Kind::Array, Kind::Lock, Kind::Semaphore, Kind::Queue, Kind::Pipe];
+const ALL: [Kind; 11] = [
+    Kind::Value,
+    Kind::Array,
+    Kind::Lock,
+    Kind::Semaphore,
+    Kind::Queue,
+    Kind::Pipe,
+    Kind::RLock,
+    Kind::Condition,
+    Kind::Event,
+    Kind::Barrier,
+    Kind::RwLock,
+];
 
 impl Kind {
     /// The kind's name, in lower case.
@@ -33,6 +55,11 @@ impl Kind {
             Self::Semaphore => "semaphore",
             Self::Queue => "queue",
             Self::Pipe => "pipe",
+            Self::RLock => "rlock",
+            Self::Condition => "condition",
+            Self::Event => "event",
+            Self::Barrier => "barrier",
+            Self::RwLock => "rwlock",
         }
     }
 
@@ -66,7 +93,7 @@ impl Spec {
 impl std::fmt::Display for Spec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let name = self.kind_name();
-        let article = if name.starts_with(['a', 'o']) { "an" } else { "a" };
+        let article = if name.starts_with(['a', 'e', 'o']) { "an" } else { "a" };
         write!(f, "{article} {name}")?;
         match Kind::of(self.kind) {
             Some(Kind::Value) => write!(f, " of type {}", self.type_text()),

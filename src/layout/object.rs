@@ -57,7 +57,7 @@ describe! { TABLE:
 }
 
 /// What an object is, as its creator said and as an opener must say again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Spec {
     /// What kind of object it is.
     pub kind: u32,

@@ -245,7 +245,7 @@ impl Attached {
     }
 
     /// Takes one of the segment's own locks; signals do not end the wait, which is short.
-    pub(super) fn hold(&self, word: &LockWord, deadline: Deadline) -> Result<Acquired> {
+    pub fn hold(&self, word: &LockWord, deadline: Deadline) -> Result<Acquired> {
         // Even who must not wait may wait for somebody who is in there for a microsecond.
         let deadline = if deadline == Deadline::Now { Deadline::from_ns(1_000_000) } else { deadline };
         loop {

@@ -206,6 +206,16 @@ impl Attached {
         SeatState::unpack(self.slot(label).state.load(crate::atomic::Acquire))
     }
 
+    /// How often the seat of `label` was taken.
+    pub fn generation(&self, label: Label) -> u32 {
+        self.seat(label).generation
+    }
+
+    /// The number of seats.
+    pub fn seats(&self) -> u32 {
+        self.participants
+    }
+
     /// The labels of all seats.
     pub(super) fn labels(&self) -> std::ops::RangeInclusive<Label> {
         1..=self.participants

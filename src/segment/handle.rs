@@ -1,11 +1,13 @@
 //! What every handle to an object consists of.
 
+use std::marker::PhantomData;
+use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
 use super::attach::{Attached, Shared};
 use super::directory::{Found, check_name};
-use crate::atomic::{Acquire, AtomicU64};
+use crate::atomic::{Acquire, AtomicU64, Relaxed};
 use crate::error::{ErrorKind, Result, fail};
 use crate::layout::{LIVE, OBJECT_HEADER, ObjectHeader, Spec};
 use crate::sys::clock::Deadline;
@@ -198,6 +200,52 @@ impl Drop for Handle {
     fn drop(&mut self) {
         // Where this process is not attached there is nothing to close.
         let _ = self.seg.unlist(self.block, self.role);
+    }
+}
+
+/// A handle to an object whose own part begins with a `T`, or is one.
+pub struct Placed<T> {
+    handle: Handle,
+    cell: PhantomData<T>,
+}
+
+impl<T: Shared> Placed<T> {
+    /// Creates or opens an object; see [`Handle::get`]. `init` fills in a new one, all of whose bytes are zero.
+    pub fn get(
+        seg: &Arc<Attached>,
+        request: &Request<'_>,
+        init: impl Fn(&T, &Part<'_>) -> Result<()>,
+        fits: impl Fn(&Spec) -> Result<()>,
+    ) -> Result<Self> {
+        let fill = |part: &Part<'_>| {
+            part.words(0, part.size / 8)?.iter().for_each(|word| word.store(0, Relaxed));
+            init(part.at(0)?, part)
+        };
+        let handle = Handle::get(seg, request, fill, fits)?;
+        handle.part().at::<T>(0)?;
+        Ok(Self { handle, cell: PhantomData })
+    }
+
+    /// The handle itself.
+    #[inline]
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+impl<T> Deref for Placed<T> {
+    type Target = T;
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: `get` has checked that a `T` lies at the start of the object, which the handle keeps mapped;
+        // `T` is `Shared`, for there is no other way to make a `Placed<T>`.
+        unsafe { &*self.handle.base.as_ptr().cast::<T>() }
+    }
+}
+
+impl<T> Clone for Placed<T> {
+    fn clone(&self) -> Self {
+        Self { handle: self.handle.clone(), cell: PhantomData }
     }
 }
 

@@ -193,10 +193,9 @@ impl SegmentOptions {
         let linkable = file.try_clone().map_err(|e| crate::sys::io_error("dup", &e))?;
         let attached = new_attachment(name, file, limit, self.participants)?;
         self.fill_header(attached.header(), fixed, limit);
-        let seated = attached.seat_self().map_err(what);
-        let linked = seated.and_then(|()| shm::link(&linkable, name));
-        match linked {
-            Ok(()) => Ok(Segment::over(attached)),
+        let seated = attached.seat_self().map_err(what)?;
+        match shm::link(&linkable, name) {
+            Ok(()) => Ok(Segment::over(seated)),
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {
                 fail!(AlreadyExists, "segment {name:?} already exists; open it or choose another name")
             }
@@ -251,11 +250,11 @@ impl SegmentOptions {
         }
         let (limit, participants) = check_header(name, &file, stat.len)?;
         let attached = new_attachment(name, file, limit, participants)?;
-        attached.seat_self().map_err(|e| e.of(format_args!("segment {name:?}")))?;
+        let seated = attached.seat_self().map_err(|e| e.of(format_args!("segment {name:?}")))?;
         let file = attached.file()?;
         let gone = attached.header().gone.load(Relaxed) != 0 || shm::stat(file)?.links == 0;
         lease::unlock(file, LIFE_BYTE)?;
-        Ok(if gone { None } else { Some(Segment::over(attached)) })
+        Ok(if gone { None } else { Some(Segment::over(seated)) })
     }
 }
 
@@ -328,10 +327,14 @@ fn new_attachment(name: &str, file: File, limit: u64, participants: u32) -> Resu
 }
 
 impl Attached {
-    /// Takes a seat and its lease, and makes this attachment known in the process.
-    fn seat_self(self: &Arc<Self>) -> Result<()> {
+    /// Takes a seat and its lease, and makes this attachment known in the process; or finds that another
+    /// thread was faster, whose attachment is to be used.
+    fn seat_self(self: &Arc<Self>) -> Result<Arc<Self>> {
         // No fork in between: a child must not inherit the descriptor that is about to be the lease's.
         let mut registry = fork::registry();
+        if let Some(other) = registry.find(self.identity) {
+            return Ok(other);
+        }
         let file = shm::reopen(self.file()?)?;
         let label = self.find_seat(&file)?;
         self.label.store(label, Ordering::Relaxed);
@@ -352,7 +355,7 @@ impl Attached {
         for (word, half) in slot.command.iter().zip(process::command().chunks_exact(8)) {
             word.store(u64::from_ne_bytes(half.try_into().expect("eight bytes")), Relaxed);
         }
-        Ok(())
+        Ok(Arc::clone(self))
     }
 
     /// A free seat, or that of somebody dead, after sweeping it.
@@ -409,6 +412,8 @@ impl Drop for Attached {
             // First the lease: of two who leave at once, the second one to look finds nobody else.
             drop(self.lease.get_mut().take());
             cleanup::leave(self);
+        } else if let Some(lease) = self.lease.get_mut().take() {
+            lease.forget(); // the parent's, in a child that has no seat: not mapped here
         }
         if self.file().is_err() {
             // The descriptor's number belongs to somebody else now; it is not ours to close.

@@ -127,6 +127,7 @@ impl Attached {
     /// Lists an object as open in `role` if `still` says, after the entry can be seen, that it is there.
     pub(super) fn list(&self, block: u64, role: u32, still: impl FnOnce() -> bool) -> Result<bool> {
         let entry = pack(block, role);
+        self.me()?;
         if self.share(entry) {
             if still() {
                 return Ok(true);

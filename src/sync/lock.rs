@@ -5,10 +5,10 @@ use std::time::Duration;
 use crate::atomic::AtomicU32;
 use crate::error::{ErrorKind, Result};
 use crate::latch::{Acquired, LockWord};
-use crate::layout::{Kind, Spec, describe};
+use crate::layout::{Kind, describe};
 use crate::segment::Segment;
 use crate::segment::attach::Shared;
-use crate::segment::handle::{Handle, Part, Request, Verb};
+use crate::segment::handle::{Handle, Part, Placed, Verb};
 use crate::sys::clock::Deadline;
 use crate::wait::Label;
 
@@ -33,8 +33,9 @@ unsafe impl Shared for LockCell {}
 /// other process may. If the owner is killed, the next one to acquire it is told so
 /// ([`Acquired::OwnerDied`]) and holds it: what the lock protects may be half changed. A thread that ends
 /// while its process lives keeps what it held.
+#[derive(Clone)]
 pub struct Lock {
-    handle: Handle,
+    cell: Placed<LockCell>,
 }
 
 impl Lock {
@@ -54,29 +55,8 @@ impl Lock {
     }
 
     fn get(segment: &Segment, name: &str, verb: Verb) -> Result<Self> {
-        let spec = Spec {
-            kind: Kind::Lock as u32,
-            typecode: 0,
-            element: 0,
-            variant: 0,
-            count: 1,
-            type_name: String::new(),
-        };
-        let size = size_of::<LockCell>() as u64;
-        let init = |part: &Part<'_>| {
-            part.words(0, size / 8)?.iter().for_each(|word| word.store(0, crate::atomic::Relaxed));
-            Ok(())
-        };
-        let request = Request { name, verb, role: 1, size, spec };
-        let handle = Handle::get(segment.attached(), &request, init, |_| Ok(()))?;
-        handle.part().at::<LockCell>(0)?;
-        Ok(Self { handle })
-    }
-
-    #[inline]
-    fn word(&self) -> &LockWord {
-        // SAFETY: `get` has checked that the cell lies in the object, which the handle keeps mapped.
-        unsafe { &(*self.handle.part().base.as_ptr().cast::<LockCell>()).word }
+        let request = super::request::<LockCell>(name, verb, Kind::Lock);
+        Ok(Self { cell: Placed::get(segment.attached(), &request, |_, _| Ok(()), |_| Ok(()))? })
     }
 
     /// Acquires the lock, waiting for it.
@@ -100,13 +80,13 @@ impl Lock {
     /// Acquires the lock, waiting until `deadline`.
     #[inline]
     pub fn lock_until(&self, deadline: Deadline) -> Result<LockGuard<'_>> {
-        LockGuard::acquire(&self.handle, self.word(), deadline)
+        LockGuard::acquire(self.cell.handle(), &self.cell.word, deadline)
     }
 
     /// Acquires the lock without a guard; [`release`](Self::release) gives it back.
     #[inline]
     pub fn acquire(&self, deadline: Deadline) -> Result<Acquired> {
-        self.word().lock(&**self.handle.segment(), deadline)
+        self.cell.word.lock(&**self.cell.handle().segment(), deadline)
     }
 
     /// Gives the lock back.
@@ -115,23 +95,17 @@ impl Lock {
     /// `NotHeld` when nobody holds it, `NotOwner` when another process does.
     #[inline]
     pub fn release(&self) -> Result<()> {
-        release(&self.handle, self.word())
+        release(self.cell.handle(), &self.cell.word)
     }
 
     /// The process that holds the lock: its label in the segment, 0 if nobody does.
     pub fn holder(&self) -> u32 {
-        self.word().holder()
+        self.cell.word.holder()
     }
 
     /// The lock's name.
     pub fn name(&self) -> String {
-        self.handle.name()
-    }
-}
-
-impl Clone for Lock {
-    fn clone(&self) -> Self {
-        Self { handle: self.handle.clone() }
+        self.cell.handle().name()
     }
 }
 
