@@ -86,6 +86,8 @@ pub enum ErrorKind {
     InvalidHandle = -32,
     /// The buffer is too small for what is to be written to it.
     BufferTooSmall = -33,
+    /// Somebody has declared what the lock protects to be beyond repair.
+    Poisoned = -34,
 }
 
 impl ErrorKind {
@@ -133,6 +135,7 @@ impl ErrorKind {
             Self::Overflow => "the semaphore's maximum is exceeded",
             Self::StaleBoot => "the segment dates from before the last boot",
             Self::InvalidHandle => "the handle is closed or of another type",
+            Self::Poisoned => "what the lock protects was declared beyond repair",
             Self::BufferTooSmall => "the buffer is too small",
         }
     }

@@ -17,6 +17,9 @@
 //! - between giving back and waking leaves sleepers beside a free word, and they look again at their tick;
 //! - of a waiter leaves WAITERS set in vain: one wasted system call.
 //!
+//! A holder that finds what the word protects beyond repair gives it back POISONED: nobody takes it any more,
+//! until somebody clears that.
+//!
 //! Who was woken takes the word with WAITERS set, because there may be others. The waiter that set WAITERS
 //! asks the kernel about the holder every 1 to 20 ms, so that a killed holder costs milliseconds.
 //!
@@ -30,6 +33,7 @@ use crate::wait::{Label, Peers, Sleeper, spin};
 
 const WAITERS: u32 = 1 << 31;
 const DIED: u32 = 1 << 30;
+const POISONED: u32 = 1 << 29;
 const HOLDER: u32 = 0xffff;
 
 /// How a lock was acquired.
@@ -60,26 +64,29 @@ impl LockWord {
 
     /// Takes the word if it is free, adding `extra` bits to what is stored.
     #[inline]
-    fn try_take(&self, me: Label, extra: u32) -> Option<Acquired> {
+    fn try_take(&self, me: Label, extra: u32) -> Result<Option<Acquired>> {
         let seen = self.0.load(Relaxed);
-        if seen & HOLDER != 0 || self.0.cas(seen, seen | me | extra).is_err() {
-            return None;
+        if seen & POISONED != 0 {
+            return Err(ErrorKind::Poisoned.into());
         }
-        Some(if seen & DIED == 0 { Acquired::Clean } else { Acquired::OwnerDied })
+        if seen & HOLDER != 0 || self.0.cas(seen, seen | me | extra).is_err() {
+            return Ok(None);
+        }
+        Ok(Some(if seen & DIED == 0 { Acquired::Clean } else { Acquired::OwnerDied }))
     }
 
     #[cold]
     fn lock_slow(&self, peers: &(impl Peers + ?Sized), me: Label, deadline: Deadline) -> Result<Acquired> {
         if deadline == Deadline::Now {
-            return self.try_take(me, 0).ok_or(ErrorKind::WouldBlock.into());
+            return self.try_take(me, 0)?.ok_or(ErrorKind::WouldBlock.into());
         }
-        if let Some(acquired) = spin(|| Ok(self.try_take(me, 0)))? {
+        if let Some(acquired) = spin(|| self.try_take(me, 0))? {
             return Ok(acquired);
         }
         let mut sleeper = Sleeper::new(peers, deadline);
         let mut watching = false;
         loop {
-            if let Some(acquired) = self.try_take(me, WAITERS) {
+            if let Some(acquired) = self.try_take(me, WAITERS)? {
                 return Ok(acquired);
             }
             let mut seen = self.0.load(Relaxed);
@@ -99,7 +106,7 @@ impl LockWord {
                 if e.kind() != ErrorKind::TimedOut {
                     return Err(e);
                 }
-                return self.try_take(me, WAITERS).ok_or(e);
+                return self.try_take(me, WAITERS)?.ok_or(e);
             }
         }
     }
@@ -110,16 +117,21 @@ impl LockWord {
     /// `NotHeld` when nobody holds it, `NotOwner` when another process does.
     #[inline]
     pub fn unlock(&self, me: Label) -> Result<()> {
-        match self.0.load(Relaxed) & HOLDER {
-            0 => return Err(ErrorKind::NotHeld.into()),
-            holder if holder != me => return Err(ErrorKind::NotOwner.into()),
-            _ => {}
-        }
+        self.check_holder(me)?;
         // Only the holder takes its own label away while it lives, so the swap gives back what is ours.
         if self.0.swap(0, Release) & WAITERS != 0 {
             self.wake_one();
         }
         Ok(())
+    }
+
+    #[inline]
+    fn check_holder(&self, me: Label) -> Result<()> {
+        match self.0.load(Relaxed) & HOLDER {
+            0 => Err(ErrorKind::NotHeld.into()),
+            holder if holder != me => Err(ErrorKind::NotOwner.into()),
+            _ => Ok(()),
+        }
     }
 
     #[cold]
@@ -139,6 +151,28 @@ impl LockWord {
         }
         self.recover(me);
         Ok(())
+    }
+
+    /// Gives the word back so that nobody can take it any more.
+    ///
+    /// # Errors
+    /// As of [`unlock`](Self::unlock).
+    pub fn poison(&self, me: Label) -> Result<()> {
+        self.check_holder(me)?;
+        if self.0.swap(POISONED, Release) & WAITERS != 0 {
+            futex::wake(self.0.raw(), u32::MAX);
+        }
+        Ok(())
+    }
+
+    /// Lets the word be taken again; whether it was poisoned.
+    pub fn clear_poison(&self) -> bool {
+        self.0.cas(POISONED, 0).is_ok()
+    }
+
+    /// Whether the word is poisoned.
+    pub fn is_poisoned(&self) -> bool {
+        self.0.load(Acquire) & POISONED != 0
     }
 
     /// Whether a holder died and none has given the word back in good order since.

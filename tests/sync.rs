@@ -25,6 +25,11 @@ fn open(args: &[String]) -> Segment {
 fn hold(args: Args) {
     let s = open(&args);
     match args[1].as_str() {
+        "lock" => {
+            let l = Lock::open(&s, "lock").unwrap();
+            let _guard = l.lock().unwrap();
+            held();
+        }
         "rlock" => {
             let l = RLock::open(&s, "rlock").unwrap();
             let _guards = (l.lock().unwrap(), l.lock().unwrap());
@@ -343,4 +348,35 @@ fn barriers_break() {
     assert!(b.is_broken());
     b.reset().unwrap();
     assert_eq!(b.wait().unwrap(), 0);
+}
+
+#[test]
+fn a_lock_is_repaired_or_given_up() {
+    let s = segment("poison");
+    let l = Lock::create(&s, "lock").unwrap();
+    let die_holding = || {
+        let mut other = spawn("hold", &[s.name(), "lock"]);
+        other.expect("held");
+        other.kill();
+    };
+    die_holding();
+    let mut repaired = false;
+    let guard = l.lock_or_repair(Deadline::Never, || {
+        // Nobody else gets in before the repair is done.
+        assert_eq!(kind(l.try_lock()), ErrorKind::WouldBlock);
+        repaired = true;
+        true
+    });
+    assert!(!guard.unwrap().owner_died() && repaired);
+    assert!(!l.lock_or_repair(Deadline::Never, || panic!("nobody died")).unwrap().owner_died());
+    die_holding();
+    std::thread::scope(|scope| {
+        let guard = l.lock().unwrap();
+        let waiting = scope.spawn(|| kind(l.lock()));
+        guard.poison().unwrap();
+        assert_eq!(waiting.join().unwrap(), ErrorKind::Poisoned);
+    });
+    assert_eq!(kind(l.try_lock()), ErrorKind::Poisoned);
+    assert!(l.is_poisoned() && l.clear_poison() && !l.clear_poison());
+    assert!(!l.lock().unwrap().owner_died());
 }

@@ -62,7 +62,7 @@ impl Lock {
     /// Acquires the lock, waiting for it.
     ///
     /// # Errors
-    /// `Interrupted` by a signal handler.
+    /// `Interrupted` by a signal handler, `Poisoned`.
     pub fn lock(&self) -> Result<LockGuard<'_>> {
         self.lock_until(Deadline::Never)
     }
@@ -81,6 +81,33 @@ impl Lock {
     #[inline]
     pub fn lock_until(&self, deadline: Deadline) -> Result<LockGuard<'_>> {
         LockGuard::acquire(self.cell.handle(), &self.cell.word, deadline)
+    }
+
+    /// Acquires the lock, and runs `repair` before anybody else can have it if its last owner died. If that
+    /// returns false, what the lock protects is declared beyond repair: see [`LockGuard::poison`].
+    ///
+    /// # Errors
+    /// As of [`lock_until`](Self::lock_until), and `Poisoned`.
+    pub fn lock_or_repair(&self, deadline: Deadline, repair: impl FnOnce() -> bool) -> Result<LockGuard<'_>> {
+        let mut guard = self.lock_until(deadline)?;
+        if guard.owner_died() {
+            if !repair() {
+                guard.poison()?;
+                return Err(ErrorKind::Poisoned.into());
+            }
+            guard.acquired = Acquired::Clean;
+        }
+        Ok(guard)
+    }
+
+    /// Whether what the lock protects was declared beyond repair.
+    pub fn is_poisoned(&self) -> bool {
+        self.cell.word.is_poisoned()
+    }
+
+    /// Takes the declaration back, when what the lock protects was made anew; whether there was one.
+    pub fn clear_poison(&self) -> bool {
+        self.cell.word.clear_poison()
     }
 
     /// Acquires the lock without a guard; [`release`](Self::release) gives it back.
@@ -144,10 +171,21 @@ impl<'a> LockGuard<'a> {
         result
     }
 
+    /// Declares what the lock protects to be beyond repair, and gives the lock back: whoever waits for it or
+    /// asks for it gets `Poisoned`, until somebody [clears](Lock::clear_poison) that.
+    pub fn poison(self) -> Result<()> {
+        let result = self.check_owner().and_then(|()| self.word.poison(self.me));
+        std::mem::forget(self);
+        result
+    }
+
+    /// In a forked child the lock is the parent's.
+    fn check_owner(&self) -> Result<()> {
+        if self.handle.me() == Ok(self.me) { Ok(()) } else { Err(ErrorKind::NotOwner.into()) }
+    }
+
     fn give_back(&self) -> Result<()> {
-        if self.handle.me() != Ok(self.me) {
-            return Err(ErrorKind::NotOwner.into());
-        }
+        self.check_owner()?;
         self.word.unlock(self.me)
     }
 }
