@@ -81,6 +81,6 @@ pub const LAYOUT_VERSION: u32 = layout::LAYOUT_VERSION;
 
 /// Every struct of the layout with its fields' offsets and sizes, as `docs/layout.md` lists them.
 pub fn layout_table() -> Vec<(&'static str, &'static str, usize, usize)> {
-    let tables = layout::TABLES.iter().chain(cell::LAYOUT).chain(sync::LAYOUT).copied();
-    tables.chain([queue::ring::LAYOUT, pipe::LAYOUT]).flatten().copied().collect()
+    let objects = [cell::LAYOUT, sync::LAYOUT, queue::ring::LAYOUT, pipe::LAYOUT];
+    layout::TABLES.iter().chain(objects.into_iter().flatten()).copied().flatten().copied().collect()
 }

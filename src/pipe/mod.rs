@@ -53,7 +53,7 @@ describe! { TABLE:
 }
 
 /// The layout of pipes.
-pub const LAYOUT: &[Row] = TABLE;
+pub const LAYOUT: &[&[Row]] = &[TABLE];
 
 // SAFETY: it consists of atomics.
 unsafe impl Shared for PipeHead {}

@@ -1,5 +1,6 @@
 //! Bounded queues: bytes in every language, plain data in Rust.
 
+mod join;
 pub mod ring;
 #[cfg(test)]
 mod tests;
@@ -12,12 +13,12 @@ use std::time::Duration;
 pub use typed::TypedQueue;
 
 use crate::error::{ErrorKind, Result, fail};
-use crate::layout::Kind;
-use crate::layout::Spec;
+use crate::layout::{Kind, Spec};
 use crate::segment::Segment;
 use crate::segment::handle::{Handle, Part, Request, Verb};
 use crate::sys::clock::Deadline;
 use crate::wait::Label;
+use join::Join;
 use ring::{Claim, Ring, Shape};
 
 /// How to create a [`Queue`].
@@ -31,12 +32,14 @@ pub struct QueueOptions {
     pub max_item: u64,
     /// How many bytes it holds in all; `u64::MAX` for no limit but the segment's.
     pub max_bytes: u64,
+    /// Whether it counts what was taken and is not done.
+    pub joinable: bool,
 }
 
 impl QueueOptions {
     /// A queue for `capacity` items of any size, of which up to 104 bytes are kept in the cell.
     pub fn new(capacity: u64) -> Self {
-        Self { capacity, inline: 104, max_item: u64::MAX, max_bytes: u64::MAX }
+        Self { capacity, inline: 104, max_item: u64::MAX, max_bytes: u64::MAX, joinable: false }
     }
 
     /// For items of at most `bytes`, which stay in their cells up to 4 KiB.
@@ -49,6 +52,12 @@ impl QueueOptions {
     /// With at most `bytes` of items in it.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
+        self
+    }
+
+    /// Counts what was taken and is not done, for [`Queue::task_done`] and [`Queue::join`].
+    pub fn joinable(mut self, yes: bool) -> Self {
+        self.joinable = yes;
         self
     }
 
@@ -76,6 +85,9 @@ pub struct Queue {
     epoch: AtomicU64,
 }
 
+/// In the head of a joinable queue.
+const JOINABLE: u32 = 1;
+
 impl Queue {
     /// Creates a queue; an error when the name is taken.
     pub fn create(segment: &Segment, name: &str, options: &QueueOptions) -> Result<Self> {
@@ -99,21 +111,27 @@ impl Queue {
         options: Option<&QueueOptions>,
         type_name: &str,
     ) -> Result<Self> {
-        let shape = match options {
+        let mut shape = match options {
             Some(o) => Shape::new(o.capacity, o.inline, o.max_item, o.max_bytes)?,
             None => Shape::new(1, 0, 0, 0)?,
         };
+        shape.joinable = options.is_some_and(|o| o.joinable);
+        let counts = if shape.joinable { Join::size(segment.attached().seats()) } else { 0 };
         let spec = Spec {
             kind: Kind::Queue as u32,
             typecode: 0,
             element: shape.max_item as u32,
-            variant: 0,
+            variant: if shape.joinable { JOINABLE } else { 0 },
             count: shape.capacity,
             type_name: type_name.to_owned(),
         };
         let fits = |have: &Spec| {
             if have.type_name != spec.type_name {
                 fail!(WrongType, "it holds items of type {:?}, not {:?}", have.type_name, spec.type_name);
+            }
+            if options.is_some() && have.variant != spec.variant {
+                let sort = |v: u32| if v == 0 { "not joinable" } else { "joinable" };
+                fail!(WrongType, "it is {}, not {}", sort(have.variant), sort(spec.variant));
             }
             if options.is_some() && (have.count, have.element) != (spec.count, spec.element) {
                 fail!(
@@ -127,10 +145,16 @@ impl Queue {
             }
             Ok(())
         };
-        let init = |part: &Part<'_>| shape.init(part, 0, 0);
-        let request = Request { name, verb, role: 1, size: shape.size(), spec: spec.clone() };
+        let init = |part: &Part<'_>| {
+            shape.init(part, 0, 0)?;
+            if shape.joinable { Join::init(part, &shape) } else { Ok(()) }
+        };
+        let request = Request { name, verb, role: 1, size: shape.size() + counts, spec: spec.clone() };
         let handle = Handle::get(segment.attached(), &request, init, fits)?;
         let shape = Shape::read(&handle.part(), 0)?;
+        if shape.joinable {
+            Join::over(handle.part(), &shape)?;
+        }
         Ok(Self { handle, shape, epoch: AtomicU64::new(0) })
     }
 
@@ -327,6 +351,33 @@ impl Queue {
     /// The most bytes of items in it; `u64::MAX` for no limit.
     pub fn max_bytes(&self) -> u64 {
         self.shape.max_bytes
+    }
+
+    /// The counts of a joinable queue.
+    fn counts(&self) -> Result<Join<'_>> {
+        if !self.shape.joinable {
+            fail!(Unsupported, "{} is not joinable; create it so", self.handle.describe());
+        }
+        Join::over(self.handle.part(), &self.shape)
+    }
+
+    /// Says that an item which this process got is done, once for each get. (An [`Item`] is done when it is
+    /// dropped, and needs no word.)
+    ///
+    /// # Errors
+    /// `NotHeld` when this process has got no item that is not done, `Unsupported` when the queue is not
+    /// joinable.
+    pub fn task_done(&self) -> Result<()> {
+        self.counts()?.done(self.handle.me()?).map_err(|e| e.of(self.handle.describe()))
+    }
+
+    /// Waits until every item that was put is done, or `deadline`. What a process had taken that is killed
+    /// counts as done; what it [held](Self::recv) is delivered again and does not.
+    ///
+    /// # Errors
+    /// `WouldBlock`, `TimedOut`, `Interrupted`, `Unsupported` when the queue is not joinable.
+    pub fn join(&self, deadline: Deadline) -> Result<()> {
+        self.counts()?.join(self.handle.segment(), &self.ring(), deadline)
     }
 
     /// Lets no more items in. Getters get what is left, then `Closed`; waiting putters get `Closed`.

@@ -43,6 +43,8 @@ use crate::segment::handle::Part;
 use crate::sys::clock::Deadline;
 use crate::wait::{Label, WaitWord};
 
+use super::join::Join;
+
 /// What never changes, then the words of putters, getters and sleepers on lines of their own.
 #[repr(C, align(128))]
 #[derive(Debug)]
@@ -55,7 +57,9 @@ pub struct RingHead {
     /// How many sweeps there were; see the module.
     reopened: AtomicU64,
     closed: AtomicU32,
-    pad_closed: [AtomicU32; 19],
+    /// Whether what was taken and is not done is counted behind the cells; see `join`.
+    joinable: AtomicU32,
+    pad_closed: [AtomicU32; 18],
     tail: AtomicU64,
     pad_tail: [AtomicU64; 15],
     head: AtomicU64,
@@ -82,14 +86,14 @@ pub struct Cell {
 
 describe! { TABLE:
     RingHead = 768 {
-        cells @ 0, capacity @ 8, cell_size @ 16, max_item @ 24, max_bytes @ 32, reopened @ 40, closed @ 48,
+        cells @ 0, capacity @ 8, cell_size @ 16, max_item @ 24, max_bytes @ 32, reopened @ 40, closed @ 48, joinable @ 52,
         tail @ 128, head @ 256, bytes @ 384, items @ 512, space @ 640,
     }
     Cell = 24 { state @ 0, number @ 8, len @ 16, deliveries @ 20, flags @ 22 }
 }
 
 /// The layout of rings.
-pub const LAYOUT: &[Row] = TABLE;
+pub const LAYOUT: &[&[Row]] = &[TABLE, super::join::TABLE];
 
 // SAFETY: it consists of atomics.
 unsafe impl Shared for RingHead {}
@@ -168,6 +172,8 @@ pub struct Shape {
     pub max_item: u64,
     /// The most bytes that may be in it.
     pub max_bytes: u64,
+    /// Whether what was taken and is not done is counted.
+    pub joinable: bool,
 }
 
 impl Shape {
@@ -181,7 +187,14 @@ impl Shape {
         }
         let max_item = max_item.min(max_bytes).min(MAX_ITEM);
         let cell_size = round_up(PAYLOAD + inline.min(max_item).max(8), 64);
-        Ok(Self { cells: capacity.next_power_of_two(), capacity, cell_size, max_item, max_bytes })
+        Ok(Self {
+            cells: capacity.next_power_of_two(),
+            capacity,
+            cell_size,
+            max_item,
+            max_bytes,
+            joinable: false,
+        })
     }
 
     /// The bytes that such a ring needs.
@@ -198,6 +211,7 @@ impl Shape {
             cell_size: head.cell_size.load(Relaxed),
             max_item: head.max_item.load(Relaxed),
             max_bytes: head.max_bytes.load(Relaxed),
+            joinable: head.joinable.load(Relaxed) != 0,
         };
         let sound = shape.cells.is_power_of_two()
             && shape.cells <= 1 << 30
@@ -220,6 +234,7 @@ impl Shape {
         head.cell_size.store(self.cell_size, Relaxed);
         head.max_item.store(self.max_item, Relaxed);
         head.max_bytes.store(self.max_bytes, Relaxed);
+        head.joinable.store(self.joinable.into(), Relaxed);
         head.tail.store(first, Relaxed);
         head.head.store(first, Relaxed);
         let ring = Ring { part: *part, at, shape: self };
@@ -497,6 +512,7 @@ impl<'a> Ring<'a> {
         let next = State::new(ticket.wrapping_add(self.shape.cells), 0, FREE);
         self.cell(ticket).state.store(next.0, Release);
         self.wake_after_take();
+        self.tell_who_joins();
     }
 
     /// Makes the first `len` bytes of a claim an item that getters can take. Wakes nobody; see
@@ -763,9 +779,30 @@ impl<'a> Ring<'a> {
         Ok(claim)
     }
 
-    /// Gives a taken cell back: its item is done with.
+    /// Gives a taken cell back: its item is done with, or, in a joinable queue, taken by this process.
     #[inline]
     pub fn release(&self, claim: &Claim, held: bool) {
+        if !self.shape.joinable {
+            return self.free(claim, held);
+        }
+        // Counted before the cell is free, so that it is unfinished in one place or the other.
+        if !held && let (Ok(join), Ok(me)) = (Join::over(self.part, self.shape), self.me()) {
+            let _ = join.take(me);
+        }
+        self.free(claim, held);
+        self.tell_who_joins();
+    }
+
+    fn tell_who_joins(&self) {
+        if self.shape.joinable
+            && let Ok(join) = Join::over(self.part, self.shape)
+        {
+            let _ = join.look_again();
+        }
+    }
+
+    #[inline]
+    fn free(&self, claim: &Claim, held: bool) {
         if self.shape.max_bytes != u64::MAX {
             self.return_bytes(claim.len as u64);
         }
@@ -864,6 +901,21 @@ impl<'a> Ring<'a> {
         self.count().0
     }
 
+    /// Grows with every put that has returned.
+    pub fn puts(&self) -> u64 {
+        self.head().tail.load(Acquire)
+    }
+
+    /// Whether all cells are free.
+    pub fn is_idle(&self) -> bool {
+        (0..self.shape.cells).all(|index| self.state(index).state() == FREE)
+    }
+
+    /// Somebody who has a cell, if anybody does.
+    pub fn holder(&self) -> Option<Label> {
+        (0..self.shape.cells).map(|index| self.state(index).label()).find(|label| *label != 0)
+    }
+
     /// Sleeps until at most `items` can be taken.
     pub fn wait_drained(&self, items: u64, deadline: Deadline) -> Result<()> {
         let ready = || Ok((self.len() <= items).then_some(()));
@@ -927,6 +979,11 @@ impl<'a> Ring<'a> {
             }
         }
         self.reopen();
+        if self.shape.joinable
+            && let Ok(join) = Join::over(self.part, self.shape)
+        {
+            join.recover(dead);
+        }
     }
 
     fn recover_cell(&self, index: u64, mut seen: State, dead: Label) {

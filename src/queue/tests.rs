@@ -72,6 +72,35 @@ fn an_item_given_back_is_found_below_head() {
     assert!(q.is_empty());
 }
 
+#[test]
+fn what_is_taken_is_unfinished_until_it_is_done() {
+    let s = segment("join");
+    let q = Queue::create(&s, "q", &QueueOptions::new(4).joinable(true)).unwrap();
+    let idle = || q.join(Deadline::Now).is_ok();
+    assert!(idle() && q.task_done().unwrap_err().kind() == ErrorKind::NotHeld);
+    q.put(b"a").unwrap();
+    q.put(b"b").unwrap();
+    assert!(!idle());
+    q.get().unwrap();
+    drop(q.recv(Deadline::Now).unwrap());
+    assert!(q.is_empty() && !idle());
+    q.task_done().unwrap();
+    assert!(idle());
+    let place = q.reserve(10, Deadline::Now).unwrap();
+    assert!(!idle());
+    drop(place);
+    assert!(idle());
+    std::thread::scope(|scope| {
+        q.put(b"c").unwrap();
+        let joining = scope.spawn(|| q.join(Deadline::Never));
+        q.get().unwrap();
+        q.task_done().unwrap();
+        joining.join().unwrap().unwrap();
+    });
+    let plain = Queue::create(&s, "plain", &QueueOptions::new(4)).unwrap();
+    assert_eq!(plain.task_done().unwrap_err().kind(), ErrorKind::Unsupported);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Put(usize),
