@@ -9,7 +9,7 @@ use std::time::Duration;
 use common::*;
 use sharecell::*;
 
-const ROLES: &[(&str, fn(Args))] = &[("hold", hold), ("wait", wait), ("arrive", arrive)];
+const ROLES: &[Role] = &[("hold", hold), ("wait", wait), ("arrive", arrive)];
 
 #[test]
 #[ignore = "a role, run by the others"]

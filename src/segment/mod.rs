@@ -21,6 +21,7 @@ mod openlist;
 mod recover;
 
 use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -35,7 +36,7 @@ use crate::layout::{
     SEAT_FREE, WORD_BYTES,
 };
 use crate::sys::lease::{self, Lease, Mode};
-use crate::sys::{process, shm};
+use crate::sys::{process, shm, socket};
 use crate::wait::Label;
 
 /// How often all seats are looked at before the table is said to be full.
@@ -161,7 +162,19 @@ impl SegmentOptions {
         }
     }
 
-    fn create_linked(&self, name: &str) -> Result<Segment> {
+    /// Creates a segment without a name: a sealed memfd, which nobody can unlink, squat or truncate, and whose
+    /// memory is freed with the last process that has it. It is handed on by inheritance (fork) and as a
+    /// descriptor: see [`Segment::to_fd`] and [`Segment::send_over`].
+    pub fn create_anonymous(&self) -> Result<Segment> {
+        let file = shm::create_anonymous()?;
+        let name = anonymous_name(&file)?;
+        let (attached, _) = self.make(&name, file)?;
+        shm::seal(attached.file()?)?;
+        Ok(Segment::over(attached.seat_self().map_err(|e| e.of(format_args!("segment {name:?}")))?))
+    }
+
+    /// Fills a new file, and maps it; no seat is taken yet. Also gives a descriptor to link it by.
+    fn make(&self, name: &str, file: File) -> Result<(Arc<Attached>, File)> {
         if self.participants == 0 || self.participants > MAX_PARTICIPANTS {
             fail!(
                 InvalidArgument,
@@ -180,6 +193,14 @@ impl SegmentOptions {
                 self.limit
             );
         }
+        shm::commit(&file, 0, fixed).map_err(|e| e.of(format_args!("segment {name:?}")))?;
+        let descriptor = file.try_clone().map_err(|e| crate::sys::io_error("dup", &e))?;
+        let attached = new_attachment(name, file, limit, self.participants)?;
+        self.fill_header(attached.header(), fixed, limit);
+        Ok((attached, descriptor))
+    }
+
+    fn create_linked(&self, name: &str) -> Result<Segment> {
         if self.mode & !0o777 != 0 || self.mode & 0o600 != 0o600 {
             fail!(
                 InvalidArgument,
@@ -188,13 +209,9 @@ impl SegmentOptions {
             );
         }
         let what = |e: Error| e.of(format_args!("segment {name:?}"));
-        let file = shm::create_unnamed(self.mode).map_err(what)?;
-        shm::commit(&file, 0, fixed).map_err(what)?;
-        let linkable = file.try_clone().map_err(|e| crate::sys::io_error("dup", &e))?;
-        let attached = new_attachment(name, file, limit, self.participants)?;
-        self.fill_header(attached.header(), fixed, limit);
+        let (attached, descriptor) = self.make(name, shm::create_unnamed(self.mode).map_err(what)?)?;
         let seated = attached.seat_self().map_err(what)?;
-        match shm::link(&linkable, name) {
+        match shm::link(&descriptor, name) {
             Ok(()) => Ok(Segment::over(seated)),
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {
                 fail!(AlreadyExists, "segment {name:?} already exists; open it or choose another name")
@@ -256,6 +273,11 @@ impl SegmentOptions {
         lease::unlock(file, LIFE_BYTE)?;
         Ok(if gone { None } else { Some(Segment::over(seated)) })
     }
+}
+
+/// What an anonymous segment is called in errors.
+fn anonymous_name(file: &File) -> Result<String> {
+    Ok(format!("anonymous {}", shm::stat(file)?.inode()))
 }
 
 /// Checks the name of a segment.
@@ -481,6 +503,56 @@ impl Segment {
         SegmentOptions::new().open_or_create(name)
     }
 
+    /// Creates a segment without a name, with the default [options](SegmentOptions); see
+    /// [`SegmentOptions::create_anonymous`].
+    pub fn create_anonymous() -> Result<Self> {
+        SegmentOptions::new().create_anonymous()
+    }
+
+    /// Attaches to an anonymous segment by a descriptor of it, which stays the caller's.
+    ///
+    /// # Errors
+    /// `NotASegment` when the file can be truncated by others, as that of a named segment can.
+    pub fn from_fd(descriptor: BorrowedFd<'_>) -> Result<Self> {
+        let file = descriptor.try_clone_to_owned().map_err(|e| crate::sys::io_error("dup", &e))?;
+        // A description of our own: the locks of the one that was handed on are its sender's.
+        let file = shm::reopen(&File::from(file))?;
+        let name = anonymous_name(&file)?;
+        if !shm::is_sealed(&file) {
+            fail!(NotASegment, "the descriptor is not of an anonymous segment: its file is not sealed");
+        }
+        let stat = shm::stat(&file)?;
+        if let Some(attached) = fork::registry().find(stat.identity) {
+            return Ok(Self::over(attached));
+        }
+        let (limit, participants) = check_header(&name, &file, stat.len)?;
+        let attached = new_attachment(&name, file, limit, participants)?;
+        Ok(Self::over(attached.seat_self().map_err(|e| e.of(format_args!("segment {name:?}")))?))
+    }
+
+    /// A descriptor to hand to another process, which attaches [by it](Self::from_fd). It is closed on exec.
+    pub fn to_fd(&self) -> Result<OwnedFd> {
+        Ok(shm::reopen(self.attached.file()?)?.into())
+    }
+
+    /// Hands the segment over a Unix socket to a process that [receives](Self::receive_over) it.
+    pub fn send_over(&self, socket: BorrowedFd<'_>) -> Result<()> {
+        socket::send(socket, &File::from(self.to_fd()?))
+    }
+
+    /// Attaches to an anonymous segment that comes over a Unix socket.
+    ///
+    /// # Errors
+    /// `Closed` when the other side closed the socket, or sent no segment.
+    pub fn receive_over(socket: BorrowedFd<'_>) -> Result<Self> {
+        Self::from_fd(socket::receive(socket)?.as_fd())
+    }
+
+    /// Whether it has no name and never had one.
+    pub fn is_anonymous(&self) -> bool {
+        self.attached.file().is_ok_and(shm::is_sealed)
+    }
+
     /// Takes the name from a segment. Who is attached goes on with it; its memory is freed when the last one
     /// has left.
     pub fn unlink(name: &str) -> Result<()> {
@@ -515,8 +587,9 @@ impl Segment {
     }
 
     /// Whether its name was taken from it, or leads to another segment by now.
+    /// False for an anonymous one.
     pub fn is_unlinked(&self) -> bool {
-        shm::identity_of(self.name()) != Some(self.attached.identity)
+        !self.is_anonymous() && shm::identity_of(self.name()) != Some(self.attached.identity)
     }
 
     /// Whether the last participant to leave unlinks it.

@@ -9,6 +9,7 @@ pub mod lease;
 pub mod map;
 pub mod process;
 pub mod shm;
+pub mod socket;
 #[cfg(feature = "steps")]
 pub mod steps;
 

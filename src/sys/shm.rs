@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -39,6 +39,13 @@ pub struct Stat {
     pub regular: bool,
 }
 
+impl Stat {
+    /// The file's number, for people.
+    pub fn inode(&self) -> u64 {
+        self.identity.inode
+    }
+}
+
 impl From<fs::Metadata> for Stat {
     fn from(m: fs::Metadata) -> Self {
         Self {
@@ -72,6 +79,36 @@ pub fn create_unnamed(mode: u32) -> Result<File> {
         .map_err(|e| io_error("creating a file in /dev/shm", &e))?;
     file.set_permissions(fs::Permissions::from_mode(mode)).map_err(|e| io_error("setting the mode", &e))?;
     Ok(file)
+}
+
+/// A new file that never has a name, and that nobody can shrink once it is [sealed](seal).
+pub fn create_anonymous() -> Result<File> {
+    // SAFETY: the name is NUL-terminated.
+    let fd =
+        unsafe { libc::memfd_create(c"sharecell".as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING) };
+    if fd < 0 {
+        return Err(os_error("memfd_create", errno()));
+    }
+    // SAFETY: the descriptor was just made and nobody else has it.
+    Ok(unsafe { File::from_raw_fd(fd) })
+}
+
+/// Makes sure that nobody can ever shrink the file, nor take that back.
+pub fn seal(file: &File) -> Result<()> {
+    // SAFETY: the descriptor is open while `file` is borrowed; the rest are numbers.
+    if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, libc::F_SEAL_SHRINK | libc::F_SEAL_SEAL) }
+        != 0
+    {
+        return Err(os_error("sealing the segment", errno()));
+    }
+    Ok(())
+}
+
+/// Whether nobody can shrink the file.
+pub fn is_sealed(file: &File) -> bool {
+    // SAFETY: the descriptor is open while `file` is borrowed.
+    let seals = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GET_SEALS) };
+    seals >= 0 && seals & libc::F_SEAL_SHRINK != 0
 }
 
 /// Gives a nameless file its name; `AlreadyExists` when somebody was faster.

@@ -20,6 +20,8 @@ const MARK: char = '@';
 
 /// A role's arguments.
 pub type Args = Vec<String>;
+/// What a process plays: the role's name and its part.
+pub type Role = (&'static str, fn(Args));
 
 /// The kind of an error that is expected.
 #[track_caller]
@@ -30,7 +32,7 @@ pub fn kind<T>(result: sharecell::Result<T>) -> ErrorKind {
 // ---- in the child --------------------------------------------------------------------------------------
 
 /// Plays the role that the environment names, and ends the process.
-pub fn act(roles: &[(&str, fn(Args))]) -> ! {
+pub fn act(roles: &[Role]) -> ! {
     let role = std::env::var(ROLE).expect("this is run by the other tests, in a role");
     let mut words = role.split('\n').map(str::to_owned);
     let name = words.next().unwrap();
