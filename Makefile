@@ -83,6 +83,7 @@ lint: venv
 # The profile is dev, for its overflow checks and debug assertions; the processes that the tests start load the release build.
 test-rust: build venv
 	$(CARGO) test --no-fail-fast $(FEATURES)
+	$(CARGO) test $(FEATURES),shared_memory --test given
 
 test-c: build
 	@tests/run-programs.sh c cpp

@@ -244,6 +244,15 @@ impl Attached {
         }
     }
 
+    /// Backs the bytes from `offset` on with memory, all zeroes where blocks' words will be.
+    fn commit(&self, offset: u64, len: u64) -> Result<()> {
+        if !self.map.is_given() {
+            return shm::commit(self.file()?, offset, len);
+        }
+        self.words(offset, len / 8)?.iter().for_each(|word| word.store(0, Relaxed));
+        Ok(())
+    }
+
     /// Takes one of the segment's own locks; signals do not end the wait, which is short.
     pub fn hold(&self, word: &LockWord, deadline: Deadline) -> Result<Acquired> {
         // Even who must not wait may wait for somebody who is in there for a microsecond.
@@ -297,10 +306,9 @@ impl Attached {
         // committed for nothing, nor that the last extent takes all that is left.
         let wish = (end / 8).min(limit / 512).min(left / 8).max(MIN_EXTENT).max(need).min(left);
         let wish = if wish == left { left & !4095 } else { layout::round_up(wish, 4096) }.max(need);
-        let len = match shm::commit(self.file()?, end, wish) {
+        let len = match self.commit(end, wish) {
             Err(e) if e.kind() == ErrorKind::NoSpace && wish > need => {
-                shm::commit(self.file()?, end, need)
-                    .map_err(|e: Error| e.of(format_args!("segment {:?}", self.name)))?;
+                self.commit(end, need).map_err(|e: Error| e.of(format_args!("segment {:?}", self.name)))?;
                 need
             }
             other => other.map(|()| wish).map_err(|e| e.of(format_args!("segment {:?}", self.name)))?,

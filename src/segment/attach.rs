@@ -58,18 +58,19 @@ unsafe impl Send for Attached {}
 unsafe impl Sync for Attached {}
 
 impl Attached {
-    /// Maps `limit` bytes of `file`; nobody's seat is taken yet.
-    pub(super) fn map(
+    /// An attachment to `map`, with `file` for the leases; nobody's seat is taken yet.
+    pub(super) fn over(
         name: &str,
         file: File,
-        limit: u64,
+        map: Map,
         participants: u32,
         label: LabelCell,
     ) -> Result<Self> {
         let stat = shm::stat(&file)?;
+        let backed = if map.is_given() { map.len() } else { stat.len };
         Ok(Self {
             name: name.to_owned(),
-            map: Map::new(&file, limit)?,
+            map,
             identity: stat.identity,
             participants,
             label,
@@ -80,7 +81,7 @@ impl Attached {
             sweeping: ForkLock::new(()),
             watching: AtomicBool::new(false),
             segments: AtomicUsize::new(0),
-            backed: LocalU64::new(stat.len),
+            backed: LocalU64::new(backed),
         })
     }
 

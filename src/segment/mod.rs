@@ -16,6 +16,7 @@ pub mod attach;
 mod cleanup;
 pub mod directory;
 pub mod fork;
+mod given;
 pub mod handle;
 mod openlist;
 mod recover;
@@ -36,6 +37,7 @@ use crate::layout::{
     SEAT_FREE, WORD_BYTES,
 };
 use crate::sys::lease::{self, Lease, Mode};
+use crate::sys::map::Map;
 use crate::sys::{process, shm, socket};
 use crate::wait::Label;
 
@@ -173,8 +175,8 @@ impl SegmentOptions {
         Ok(Segment::over(attached.seat_self().map_err(|e| e.of(format_args!("segment {name:?}")))?))
     }
 
-    /// Fills a new file, and maps it; no seat is taken yet. Also gives a descriptor to link it by.
-    fn make(&self, name: &str, file: File) -> Result<(Arc<Attached>, File)> {
+    /// The sizes of the fixed parts and of the whole, for a limit that is cut down to whole pages.
+    fn sizes(&self, limit: u64) -> Result<(u64, u64)> {
         if self.participants == 0 || self.participants > MAX_PARTICIPANTS {
             fail!(
                 InvalidArgument,
@@ -183,19 +185,26 @@ impl SegmentOptions {
             );
         }
         let fixed = layout::arena_offset(self.participants);
-        let limit = layout::round_up(self.limit.min(1 << 40), 4096);
+        let limit = limit.min(1 << 40) & !4095;
         if limit < fixed + (64 << 10) {
             fail!(
                 InvalidArgument,
                 "a segment for {} participants needs a limit of at least {} bytes; got {}",
                 self.participants,
                 fixed + (64 << 10),
-                self.limit
+                limit
             );
         }
+        Ok((fixed, limit))
+    }
+
+    /// Fills a new file, and maps it; no seat is taken yet. Also gives a descriptor to link it by.
+    fn make(&self, name: &str, file: File) -> Result<(Arc<Attached>, File)> {
+        let (fixed, limit) = self.sizes(self.limit.saturating_add(4095))?;
         shm::commit(&file, 0, fixed).map_err(|e| e.of(format_args!("segment {name:?}")))?;
         let descriptor = file.try_clone().map_err(|e| crate::sys::io_error("dup", &e))?;
-        let attached = new_attachment(name, file, limit, self.participants)?;
+        let map = Map::of(&file, limit)?;
+        let attached = new_attachment(name, file, map, self.participants)?;
         self.fill_header(attached.header(), fixed, limit);
         Ok((attached, descriptor))
     }
@@ -266,7 +275,8 @@ impl SegmentOptions {
             return Ok(None);
         }
         let (limit, participants) = check_header(name, &file, stat.len)?;
-        let attached = new_attachment(name, file, limit, participants)?;
+        let map = Map::of(&file, limit)?;
+        let attached = new_attachment(name, file, map, participants)?;
         let seated = attached.seat_self().map_err(|e| e.of(format_args!("segment {name:?}")))?;
         let file = attached.file()?;
         let gone = attached.header().gone.load(Relaxed) != 0 || shm::stat(file)?.links == 0;
@@ -294,13 +304,22 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Checks what does not depend on the rest of the content; limit and number of participants.
+/// Checks the head of a segment's file of `len` bytes; limit and number of participants.
 fn check_header(name: &str, file: &File, len: u64) -> Result<(u64, u32)> {
-    let mut bytes = [0u8; 56];
-    let short = file.read_exact_at(&mut bytes, 0).is_err();
+    let mut bytes = [0; HEAD_BYTES];
+    if file.read_exact_at(&mut bytes, 0).is_err() {
+        bytes.fill(0);
+    }
+    check_head(name, &bytes, len)
+}
+
+/// What is checked before anything else is believed: up to the boot's id.
+const HEAD_BYTES: usize = 56;
+
+fn check_head(name: &str, bytes: &[u8; HEAD_BYTES], len: u64) -> Result<(u64, u32)> {
     let word = |at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
     let half = |at: usize| u32::from_ne_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
-    if short || word(0) == 0 {
+    if word(0) == 0 {
         fail!(Unfinished, "segment {name:?} is unfinished ({len} bytes, no header); unlink it");
     }
     if word(0) != MAGIC {
@@ -337,9 +356,9 @@ fn check_header(name: &str, file: &File, len: u64) -> Result<(u64, u32)> {
     Ok((limit, participants))
 }
 
-fn new_attachment(name: &str, file: File, limit: u64, participants: u32) -> Result<Arc<Attached>> {
+fn new_attachment(name: &str, file: File, map: Map, participants: u32) -> Result<Arc<Attached>> {
     let label = fork::registry().new_label()?;
-    match Attached::map(name, file, limit, participants, label) {
+    match Attached::over(name, file, map, participants, label) {
         Ok(attached) => Ok(Arc::new(attached)),
         Err(e) => {
             fork::registry().drop_label(label);
@@ -526,7 +545,8 @@ impl Segment {
             return Ok(Self::over(attached));
         }
         let (limit, participants) = check_header(&name, &file, stat.len)?;
-        let attached = new_attachment(&name, file, limit, participants)?;
+        let map = Map::of(&file, limit)?;
+        let attached = new_attachment(&name, file, map, participants)?;
         Ok(Self::over(attached.seat_self().map_err(|e| e.of(format_args!("segment {name:?}")))?))
     }
 
@@ -583,6 +603,9 @@ impl Segment {
 
     /// The memory that it takes, in bytes.
     pub fn size(&self) -> Result<u64> {
+        if self.attached.map.is_given() {
+            return Ok(self.limit());
+        }
         Ok(shm::stat(self.attached.file()?)?.len)
     }
 

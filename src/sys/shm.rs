@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::os::fd::{AsRawFd, FromRawFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{errno, io_error, os_error};
@@ -109,6 +109,20 @@ pub fn is_sealed(file: &File) -> bool {
     // SAFETY: the descriptor is open while `file` is borrowed.
     let seals = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GET_SEALS) };
     seals >= 0 && seals & libc::F_SEAL_SHRINK != 0
+}
+
+/// Writes the whole content of a small file.
+pub fn write(file: &File, content: &[u8; 8]) -> Result<()> {
+    file.write_all_at(content, 0).map_err(|e| io_error("writing a file in /dev/shm", &e))
+}
+
+/// Reads the first bytes of a file, zeroes where it is shorter.
+pub fn read(file: &File) -> Result<[u8; 8]> {
+    let mut content = [0; 8];
+    match file.read_exact_at(&mut content, 0) {
+        Err(e) if e.kind() != std::io::ErrorKind::UnexpectedEof => Err(io_error("reading a segment", &e)),
+        _ => Ok(content),
+    }
 }
 
 /// Gives a nameless file its name; `AlreadyExists` when somebody was faster.

@@ -1,0 +1,131 @@
+//! Segments over memory that the caller already has.
+//!
+//! The memory is the caller's: he maps it, in every process, and keeps it mapped. What cannot lie in it are
+//! the leases by which the kernel tells who lives; they are locks of a small file of its own, which has the
+//! segment's name and appears when the segment is complete.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use super::{Attached, HEAD_BYTES, Segment, SegmentOptions, check_head, check_name, new_attachment};
+use crate::atomic::{AtomicU64, Relaxed};
+use crate::error::{Result, fail};
+use crate::sys::map::{Keeper, Map};
+use crate::sys::shm;
+
+/// The content of a file that only keeps leases.
+const LEASES_ONLY: &[u8; 8] = b"SHCLEASE";
+
+impl SegmentOptions {
+    /// Lays a new segment over `len` bytes of memory at `memory`, whose content is lost. `name` is that of the
+    /// file that keeps the leases; [`Segment::unlink`] removes it. The limit is what fits into the memory.
+    ///
+    /// What a segment of its own promises and this one does not: the memory's own name, permissions and end are
+    /// the caller's business; it does not grow; and if somebody unmaps or truncates it, who touches it is killed.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when the memory is not aligned to a page, or too small; `AlreadyExists`.
+    ///
+    /// # Safety
+    /// The memory is a shared mapping, readable and writable, and stays mapped as long as any handle to the
+    /// segment or its objects lives. Nobody else uses it, but through this library.
+    pub unsafe fn create_over(&self, name: &str, memory: *mut u8, len: usize) -> Result<Segment> {
+        self.create_given(name, memory, len, Box::new(()))
+    }
+
+    /// Attaches to a segment that was laid over the same memory, wherever this process has it mapped.
+    ///
+    /// # Errors
+    /// As of opening a segment; `Corrupted` when the segment is longer than the memory.
+    ///
+    /// # Safety
+    /// As of [`create_over`](Self::create_over).
+    pub unsafe fn open_over(&self, name: &str, memory: *mut u8, len: usize) -> Result<Segment> {
+        Self::open_given(name, memory, len, Box::new(()))
+    }
+
+    /// Lays a new segment over the memory of an existing service. See [`create_over`](Self::create_over) for what
+    /// is not promised.
+    ///
+    /// # Safety
+    /// Nobody else uses the memory, but through this library. (`shared_memory` unlinks the memory's name when its
+    /// owner is dropped; who has it mapped goes on.)
+    #[cfg(feature = "shared_memory")]
+    pub unsafe fn create_in(&self, name: &str, memory: shared_memory::Shmem) -> Result<Segment> {
+        let (base, len) = (memory.as_ptr(), memory.len());
+        self.create_given(name, base, len, Box::new(Kept(memory)))
+    }
+
+    /// Attaches to a segment that was laid over the same memory.
+    ///
+    /// # Safety
+    /// As of [`create_in`](Self::create_in).
+    #[cfg(feature = "shared_memory")]
+    pub unsafe fn open_in(&self, name: &str, memory: shared_memory::Shmem) -> Result<Segment> {
+        let (base, len) = (memory.as_ptr(), memory.len());
+        Self::open_given(name, base, len, Box::new(Kept(memory)))
+    }
+
+    fn create_given(&self, name: &str, memory: *mut u8, len: usize, keeper: Keeper) -> Result<Segment> {
+        check_name(name)?;
+        let (fixed, limit) = self.sizes(len as u64)?;
+        let map = given(memory, limit, keeper)?;
+        let file = shm::create_unnamed(self.mode)?;
+        shm::write(&file, LEASES_ONLY)?;
+        let descriptor = file.try_clone().map_err(|e| crate::sys::io_error("dup", &e))?;
+        let attached = new_attachment(name, file, map, self.participants)?;
+        for word in attached.words(0, fixed / 8)? {
+            word.store(0, Relaxed);
+        }
+        self.fill_header(attached.header(), fixed, limit);
+        let seated = attached.seat_self().map_err(|e| e.of(format_args!("segment {name:?}")))?;
+        shm::link(&descriptor, name)?;
+        Ok(Segment::over(seated))
+    }
+
+    fn open_given(name: &str, memory: *mut u8, len: usize, keeper: Keeper) -> Result<Segment> {
+        check_name(name)?;
+        let file: File = shm::open(name)?;
+        if shm::read(&file)? != *LEASES_ONLY {
+            fail!(
+                NotASegment,
+                "segment {name:?} is not over memory that somebody has; open it by its name alone"
+            );
+        }
+        let map = given(memory, len as u64 & !4095, keeper)?;
+        let mut head = [0; HEAD_BYTES];
+        for (bytes, i) in head.chunks_exact_mut(8).zip(0..) {
+            // SAFETY: the caller vouches for the memory; `given` has checked that it is aligned and a page long.
+            let word = unsafe { &*map.base().cast::<AtomicU64>().add(i) };
+            bytes.copy_from_slice(&word.load(Relaxed).to_ne_bytes());
+        }
+        let (limit, participants) = check_head(name, &head, map.len())?;
+        if limit > map.len() {
+            fail!(Corrupted, "segment {name:?} is {limit} bytes long, the memory has {}", map.len());
+        }
+        let attached: Arc<Attached> = new_attachment(name, file, map, participants)?;
+        Ok(Segment::over(attached.seat_self().map_err(|e| e.of(format_args!("segment {name:?}")))?))
+    }
+}
+
+/// Checks memory that a caller gives.
+fn given(base: *mut u8, len: u64, keeper: Keeper) -> Result<Map> {
+    if base.is_null() || !base.addr().is_multiple_of(4096) || len == 0 {
+        fail!(
+            InvalidArgument,
+            "a segment needs memory that is aligned to a page; got {len} bytes at {base:p}"
+        );
+    }
+    Ok(Map::Given { base, len, _keeper: keeper })
+}
+
+/// Memory of `shared_memory`, only kept alive.
+#[cfg(feature = "shared_memory")]
+struct Kept(#[allow(dead_code, reason = "dropped last")] shared_memory::Shmem);
+
+// SAFETY: it is never used, only dropped, which unmaps and closes and may be done in any thread.
+#[cfg(feature = "shared_memory")]
+unsafe impl Send for Kept {}
+// SAFETY: as above.
+#[cfg(feature = "shared_memory")]
+unsafe impl Sync for Kept {}
