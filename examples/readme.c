@@ -17,7 +17,7 @@ static void check(shc_status status) {
 int main(void) {
     /* [README] */
     shc_segment_options options = {sizeof options, 1u << 30, 0, 0, 0, SHC_SEGMENT_EPHEMERAL, 0};
-    shc_queue_options room = {sizeof room, 64, 0, 0, 0};
+    shc_queue_options room = {sizeof room, 64, 0, 0, 0, 0, 0};
     shc_type number = {'q', 0, 0, NULL};
     shc_segment *segment;
     shc_queue *jobs;

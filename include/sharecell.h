@@ -38,6 +38,11 @@
 #define SHC_PIPE_SIMPLEX 1
 
 /**
+ * What was taken and is not done is counted, for shc_queue_task_done and shc_queue_join.
+ */
+#define SHC_QUEUE_JOINABLE 1
+
+/**
  * The last participant to leave a new segment unlinks it.
  */
 #define SHC_SEGMENT_EPHEMERAL 1
@@ -78,9 +83,62 @@
 #define SHC_KIND_PIPE 6
 
 /**
+ * A reentrant lock.
+ */
+#define SHC_KIND_RLOCK 7
+
+/**
+ * A condition.
+ */
+#define SHC_KIND_CONDITION 8
+
+/**
+ * An event.
+ */
+#define SHC_KIND_EVENT 9
+
+/**
+ * A barrier.
+ */
+#define SHC_KIND_BARRIER 10
+
+/**
+ * A reader-writer lock.
+ */
+#define SHC_KIND_RWLOCK 11
+
+/**
+ * A release beyond the first value is an error.
+ */
+#define SHC_SEMAPHORE_BOUNDED 1
+
+/**
+ * Permits are owned by processes: those of one that is killed come back, only who holds one can release it, and the
+ * value never exceeds the first one, at most 65536.
+ */
+#define SHC_SEMAPHORE_UNDO 2
+
+/**
  * An array of fixed length. Any thread may use it, and so may a forked child. Close it with shc_array_close.
  */
 typedef struct shc_array shc_array;
+
+/**
+ * A meeting point: each of a fixed number of parties waits until all have come. It breaks when one who has come is
+ * killed, gives up or aborts it, until it is reset. Close it with shc_barrier_close.
+ */
+typedef struct shc_barrier shc_barrier;
+
+/**
+ * A condition variable with its lock, which is reentrant. Only who holds the lock waits and notifies. A notification
+ * that is spent on a process which dies passes on. Close it with shc_condition_close.
+ */
+typedef struct shc_condition shc_condition;
+
+/**
+ * A flag that can be waited for. Any thread may use it, and so may a forked child. Close it with shc_event_close.
+ */
+typedef struct shc_event shc_event;
 
 /**
  * A mutual exclusion lock, not recursive. A process owns it: any of its threads may release it, and no other
@@ -99,6 +157,18 @@ typedef struct shc_pipe shc_pipe;
  * use it, and so may a forked child. Close it with shc_queue_close.
  */
 typedef struct shc_queue shc_queue;
+
+/**
+ * A lock that the thread which holds it can take again; it is free when that thread has released it as often. If
+ * the owner's process is killed, the next one to acquire it is told. Close it with shc_rlock_close.
+ */
+typedef struct shc_rlock shc_rlock;
+
+/**
+ * A lock that any number of readers hold together, or one writer alone. Not recursive. If a writer is killed, those who
+ * acquire it next are told; readers that are killed are forgotten. Close it with shc_rwlock_close.
+ */
+typedef struct shc_rwlock shc_rwlock;
 
 /**
  * A segment that this process is attached to. Any thread may use it, and so may a forked child, which is a
@@ -247,6 +317,14 @@ typedef struct {
      * or max_item up to 4096.
      */
     uint64_t inline_bytes;
+    /**
+     * SHC_QUEUE_JOINABLE, or 0.
+     */
+    uint32_t flags;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
 } shc_queue_options;
 
 /**
@@ -378,6 +456,11 @@ typedef struct {
  * The lock is held by the caller, and who held it before died: what it protects may be half changed.
  */
 #define SHC_OWNER_DIED 5
+
+/**
+ * The barrier is broken.
+ */
+#define SHC_BROKEN 6
 
 /**
  * An argument makes no sense by itself.
@@ -539,6 +622,11 @@ typedef struct {
  */
 #define SHC_ERR_BUFFER_TOO_SMALL -33
 
+/**
+ * Somebody has declared what the lock protects to be beyond repair.
+ */
+#define SHC_ERR_POISONED -34
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -649,6 +737,164 @@ shc_status shc_array_lock(const shc_array *array, int64_t timeout_ns);
 shc_status shc_array_unlock(const shc_array *array);
 
 /**
+ * Creates a barrier for 1 to 65536 parties. The caller closes it.
+ */
+shc_status shc_barrier_create(const shc_segment *segment,
+                              const char *name,
+                              uint32_t parties,
+                              shc_barrier **out);
+
+/**
+ * Opens a barrier. The caller closes it.
+ */
+shc_status shc_barrier_open(const shc_segment *segment, const char *name, shc_barrier **out);
+
+/**
+ * Opens a barrier for as many parties, or creates it. The caller closes it.
+ */
+shc_status shc_barrier_open_or_create(const shc_segment *segment,
+                                      const char *name,
+                                      uint32_t parties,
+                                      shc_barrier **out);
+
+/**
+ * Closes a handle; NULL is fine.
+ */
+shc_status shc_barrier_close(shc_barrier *barrier);
+
+/**
+ * Waits for the others; this party's number in order of arrival goes to `number`. SHC_BROKEN, also when the time
+ * is up; SHC_INTERRUPTED, and then this party has not arrived.
+ */
+shc_status shc_barrier_wait(const shc_barrier *barrier,
+                            int64_t timeout_ns,
+                            size_t *number);
+
+/**
+ * As shc_barrier_wait; the last party to arrive calls `action` with `userdata` before any goes on. If that returns
+ * false the barrier is broken.
+ */
+shc_status shc_barrier_wait_with(const shc_barrier *barrier,
+                                 int64_t timeout_ns,
+                                 bool (*action)(void*),
+                                 void *userdata,
+                                 size_t *number);
+
+/**
+ * Breaks the barrier for all who wait and all who come, until it is reset.
+ */
+shc_status shc_barrier_abort(const shc_barrier *barrier);
+
+/**
+ * Begins a new round, whole. Those who wait get SHC_BROKEN.
+ */
+shc_status shc_barrier_reset(const shc_barrier *barrier);
+
+/**
+ * How many parties it takes.
+ */
+shc_status shc_barrier_parties(const shc_barrier *barrier, size_t *out);
+
+/**
+ * How many wait; 0 when it is broken.
+ */
+shc_status shc_barrier_n_waiting(const shc_barrier *barrier, size_t *out);
+
+/**
+ * Whether it is broken.
+ */
+shc_status shc_barrier_is_broken(const shc_barrier *barrier, bool *out);
+
+/**
+ * Creates a condition. The caller closes it.
+ */
+shc_status shc_condition_create(const shc_segment *segment, const char *name, shc_condition **out);
+
+/**
+ * Opens a condition. The caller closes it.
+ */
+shc_status shc_condition_open(const shc_segment *segment, const char *name, shc_condition **out);
+
+/**
+ * Opens a condition, or creates it. The caller closes it.
+ */
+shc_status shc_condition_open_or_create(const shc_segment *segment, const char *name, shc_condition **out);
+
+/**
+ * Closes a handle; NULL is fine.
+ */
+shc_status shc_condition_close(shc_condition *condition);
+
+/**
+ * Acquires the lock: SHC_OK, or SHC_OWNER_DIED (it is held, too); SHC_WOULD_BLOCK, SHC_TIMED_OUT,
+ * SHC_INTERRUPTED.
+ */
+shc_status shc_condition_acquire(const shc_condition *condition, int64_t timeout_ns);
+
+/**
+ * Releases the lock once: SHC_OK, SHC_ERR_NOT_HELD; SHC_ERR_NOT_OWNER when another thread or process holds it.
+ */
+shc_status shc_condition_release(const shc_condition *condition);
+
+/**
+ * Gives the lock back, waits for a notification, and takes the lock again: SHC_OK, or SHC_OWNER_DIED.
+ * SHC_WOULD_BLOCK, SHC_TIMED_OUT, SHC_INTERRUPTED: not notified, but the lock is held again.
+ * SHC_ERR_NOT_HELD, SHC_ERR_NOT_OWNER without the lock; SHC_ERR_LIMIT_REACHED when too many wait.
+ */
+shc_status shc_condition_wait(const shc_condition *condition, int64_t timeout_ns);
+
+/**
+ * Wakes up to `count` of those who wait, the longest waiting first; SIZE_MAX wakes all. SHC_ERR_NOT_HELD,
+ * SHC_ERR_NOT_OWNER without the lock.
+ */
+shc_status shc_condition_notify(const shc_condition *condition, size_t count);
+
+/**
+ * How many wait.
+ */
+shc_status shc_condition_waiters(const shc_condition *condition, size_t *out);
+
+/**
+ * Creates an event. The caller closes it.
+ */
+shc_status shc_event_create(const shc_segment *segment, const char *name, shc_event **out);
+
+/**
+ * Opens an event. The caller closes it.
+ */
+shc_status shc_event_open(const shc_segment *segment, const char *name, shc_event **out);
+
+/**
+ * Opens an event, or creates it. The caller closes it.
+ */
+shc_status shc_event_open_or_create(const shc_segment *segment, const char *name, shc_event **out);
+
+/**
+ * Closes a handle; NULL is fine.
+ */
+shc_status shc_event_close(shc_event *event);
+
+/**
+ * Sets the flag and wakes all who wait. Async-signal-safe.
+ */
+shc_status shc_event_set(const shc_event *event);
+
+/**
+ * Clears the flag.
+ */
+shc_status shc_event_clear(const shc_event *event);
+
+/**
+ * Whether the flag is set.
+ */
+shc_status shc_event_is_set(const shc_event *event, bool *out);
+
+/**
+ * Waits until the flag is set: SHC_OK, SHC_WOULD_BLOCK, SHC_TIMED_OUT, SHC_INTERRUPTED.
+ */
+shc_status shc_event_wait(const shc_event *event, int64_t timeout_ns);
+
+/**
  * Creates a lock. The caller closes it.
  */
 shc_status shc_lock_create(const shc_segment *segment, const char *name, shc_lock **out);
@@ -670,7 +916,7 @@ shc_status shc_lock_close(shc_lock *lock);
 
 /**
  * Acquires the lock: SHC_OK, or SHC_OWNER_DIED (it is held, too, and what it protects may be half changed);
- * SHC_WOULD_BLOCK, SHC_TIMED_OUT, SHC_INTERRUPTED.
+ * SHC_WOULD_BLOCK, SHC_TIMED_OUT, SHC_INTERRUPTED, SHC_ERR_POISONED.
  */
 shc_status shc_lock_acquire(const shc_lock *lock, int64_t timeout_ns);
 
@@ -678,6 +924,17 @@ shc_status shc_lock_acquire(const shc_lock *lock, int64_t timeout_ns);
  * Releases the lock: SHC_OK, SHC_ERR_NOT_HELD, SHC_ERR_NOT_OWNER.
  */
 shc_status shc_lock_release(const shc_lock *lock);
+
+/**
+ * Releases the lock so that nobody can acquire it any more: what it protects is beyond repair. All get
+ * SHC_ERR_POISONED, until somebody clears that.
+ */
+shc_status shc_lock_poison(const shc_lock *lock);
+
+/**
+ * Lets the lock be acquired again, when what it protects was made anew; whether it was poisoned.
+ */
+shc_status shc_lock_clear_poison(const shc_lock *lock, bool *out);
 
 /**
  * The label of the participant that holds the lock, 0 if nobody does.
@@ -890,6 +1147,19 @@ shc_status shc_queue_capacity(const shc_queue *queue, size_t *out);
 shc_status shc_queue_max_item(const shc_queue *queue, uint64_t *out);
 
 /**
+ * Says that an item which this process got is done, once for each get. (One that was taken in place is done when it
+ * is released.) SHC_ERR_NOT_HELD when this process has got none that is not done.
+ */
+shc_status shc_queue_task_done(const shc_queue *queue);
+
+/**
+ * Waits until every item that was put is done: SHC_OK, SHC_WOULD_BLOCK, SHC_TIMED_OUT, SHC_INTERRUPTED. What a process
+ * had got that is killed counts as done; what it had taken in place is delivered again, and does not.
+ */
+shc_status shc_queue_join(const shc_queue *queue,
+                          int64_t timeout_ns);
+
+/**
  * Lets no more items in. Getters get what is left, then SHC_CLOSED; waiting putters get SHC_CLOSED.
  */
 shc_status shc_queue_shutdown(const shc_queue *queue);
@@ -898,6 +1168,84 @@ shc_status shc_queue_shutdown(const shc_queue *queue);
  * Whether the queue was shut down.
  */
 shc_status shc_queue_is_shutdown(const shc_queue *queue, bool *out);
+
+/**
+ * Creates a reentrant lock. The caller closes it.
+ */
+shc_status shc_rlock_create(const shc_segment *segment, const char *name, shc_rlock **out);
+
+/**
+ * Opens a reentrant lock. The caller closes it.
+ */
+shc_status shc_rlock_open(const shc_segment *segment, const char *name, shc_rlock **out);
+
+/**
+ * Opens a reentrant lock, or creates it. The caller closes it.
+ */
+shc_status shc_rlock_open_or_create(const shc_segment *segment, const char *name, shc_rlock **out);
+
+/**
+ * Closes a handle; NULL is fine.
+ */
+shc_status shc_rlock_close(shc_rlock *rlock);
+
+/**
+ * Acquires the lock: SHC_OK, or SHC_OWNER_DIED (it is held, too); SHC_WOULD_BLOCK, SHC_TIMED_OUT,
+ * SHC_INTERRUPTED.
+ */
+shc_status shc_rlock_acquire(const shc_rlock *rlock, int64_t timeout_ns);
+
+/**
+ * Releases the lock once: SHC_OK, SHC_ERR_NOT_HELD; SHC_ERR_NOT_OWNER when another thread or process holds it.
+ */
+shc_status shc_rlock_release(const shc_rlock *rlock);
+
+/**
+ * The label of the participant that holds the lock, 0 if nobody does.
+ */
+shc_status shc_rlock_holder(const shc_rlock *rlock, uint32_t *out);
+
+/**
+ * Creates a reader-writer lock. The caller closes it.
+ */
+shc_status shc_rwlock_create(const shc_segment *segment, const char *name, shc_rwlock **out);
+
+/**
+ * Opens a reader-writer lock. The caller closes it.
+ */
+shc_status shc_rwlock_open(const shc_segment *segment, const char *name, shc_rwlock **out);
+
+/**
+ * Opens a reader-writer lock, or creates it. The caller closes it.
+ */
+shc_status shc_rwlock_open_or_create(const shc_segment *segment, const char *name, shc_rwlock **out);
+
+/**
+ * Closes a handle; NULL is fine.
+ */
+shc_status shc_rwlock_close(shc_rwlock *rwlock);
+
+/**
+ * Acquires the lock for reading: SHC_OK, or SHC_OWNER_DIED (it is held, too); SHC_WOULD_BLOCK, SHC_TIMED_OUT,
+ * SHC_INTERRUPTED.
+ */
+shc_status shc_rwlock_acquire_read(const shc_rwlock *rwlock, int64_t timeout_ns);
+
+/**
+ * Acquires the lock for writing: SHC_OK, or SHC_OWNER_DIED (it is held, too); SHC_WOULD_BLOCK, SHC_TIMED_OUT,
+ * SHC_INTERRUPTED.
+ */
+shc_status shc_rwlock_acquire_write(const shc_rwlock *rwlock, int64_t timeout_ns);
+
+/**
+ * Releases the lock after reading: SHC_OK; SHC_ERR_NOT_HELD when no thread of this process reads.
+ */
+shc_status shc_rwlock_release_read(const shc_rwlock *rwlock);
+
+/**
+ * Releases the lock after writing: SHC_OK, SHC_ERR_NOT_HELD, SHC_ERR_NOT_OWNER.
+ */
+shc_status shc_rwlock_release_write(const shc_rwlock *rwlock);
 
 /**
  * Creates a segment. `options` may be NULL. The caller closes the segment.
@@ -915,6 +1263,57 @@ shc_status shc_segment_open(const char *name, const shc_segment_options *options
 shc_status shc_segment_open_or_create(const char *name,
                                       const shc_segment_options *options,
                                       shc_segment **out);
+
+/**
+ * Creates a segment without a name, which nobody can unlink, squat or truncate. It is handed on by fork, and as a
+ * descriptor. `options` may be NULL. The caller closes the segment.
+ */
+shc_status shc_segment_create_anonymous(const shc_segment_options *options,
+                                        shc_segment **out);
+
+/**
+ * A descriptor of an anonymous segment, for another process to attach by. The caller closes it.
+ */
+shc_status shc_segment_to_fd(const shc_segment *segment, int32_t *fd);
+
+/**
+ * Attaches to an anonymous segment by a descriptor of it, which stays the caller's. The caller closes the segment.
+ */
+shc_status shc_segment_from_fd(int32_t fd,
+                               shc_segment **out);
+
+/**
+ * Hands an anonymous segment over a connected Unix socket.
+ */
+shc_status shc_segment_send_over(const shc_segment *segment, int32_t socket);
+
+/**
+ * Attaches to an anonymous segment that comes over a Unix socket. SHC_CLOSED when the socket was closed, or something
+ * else came. The caller closes the segment.
+ */
+shc_status shc_segment_receive_over(int32_t socket,
+                                    shc_segment **out);
+
+/**
+ * Lays a new segment over `len` bytes of shared memory that the caller has mapped and keeps mapped, aligned to a page.
+ * `name` is that of the file that keeps the leases; shc_segment_unlink removes it. The segment does not grow beyond
+ * the memory. `options` may be NULL. The caller closes the segment.
+ */
+shc_status shc_segment_create_over(const char *name,
+                                   void *memory,
+                                   size_t len,
+                                   const shc_segment_options *options,
+                                   shc_segment **out);
+
+/**
+ * Attaches to a segment that was laid over the same memory, wherever this process has it mapped. `options` may be
+ * NULL. The caller closes the segment.
+ */
+shc_status shc_segment_open_over(const char *name,
+                                 void *memory,
+                                 size_t len,
+                                 const shc_segment_options *options,
+                                 shc_segment **out);
 
 /**
  * Takes the name from a segment. Who is attached goes on with it.
@@ -985,6 +1384,24 @@ shc_status shc_semaphore_create(const shc_segment *segment,
                                 shc_semaphore **out);
 
 /**
+ * Creates a semaphore with SHC_SEMAPHORE_BOUNDED, SHC_SEMAPHORE_UNDO, both or none. The caller closes it.
+ */
+shc_status shc_semaphore_create_with(const shc_segment *segment,
+                                     const char *name,
+                                     uint32_t value,
+                                     uint32_t flags,
+                                     shc_semaphore **out);
+
+/**
+ * Opens a semaphore of the same flags, or creates it. The caller closes it.
+ */
+shc_status shc_semaphore_open_or_create_with(const shc_segment *segment,
+                                             const char *name,
+                                             uint32_t value,
+                                             uint32_t flags,
+                                             shc_semaphore **out);
+
+/**
  * Opens a semaphore. The caller closes it.
  */
 shc_status shc_semaphore_open(const shc_segment *segment, const char *name, shc_semaphore **out);
@@ -1008,7 +1425,8 @@ shc_status shc_semaphore_close(shc_semaphore *semaphore);
 shc_status shc_semaphore_acquire(const shc_semaphore *semaphore, int64_t timeout_ns);
 
 /**
- * Adds `permits`; SHC_ERR_OVERFLOW, with nothing added, beyond 2147483647. Async-signal-safe unless it
+ * Adds `permits`; SHC_ERR_OVERFLOW beyond its maximum, SHC_ERR_NOT_HELD of one with undo, and then
+ * nothing was added. Async-signal-safe unless it
  * fails.
  */
 shc_status shc_semaphore_release(const shc_semaphore *semaphore, uint32_t permits);

@@ -27,7 +27,8 @@ pub(super) fn acquire(
     Ok(status(word.lock(&**handle.segment(), deadline)?))
 }
 
-fn status(acquired: Acquired) -> shc_status {
+/// What C is told of an acquired lock.
+pub(super) fn status(acquired: Acquired) -> shc_status {
     match acquired {
         Acquired::Clean => SHC_OK,
         Acquired::OwnerDied => SHC_OWNER_DIED,
@@ -84,7 +85,7 @@ pub unsafe extern "C" fn shc_lock_close(lock: *mut shc_lock) -> shc_status {
 }
 
 /// Acquires the lock: SHC_OK, or SHC_OWNER_DIED (it is held, too, and what it protects may be half changed);
-/// SHC_WOULD_BLOCK, SHC_TIMED_OUT, SHC_INTERRUPTED.
+/// SHC_WOULD_BLOCK, SHC_TIMED_OUT, SHC_INTERRUPTED, SHC_ERR_POISONED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shc_lock_acquire(lock: *const shc_lock, timeout_ns: i64) -> shc_status {
     guard(|| {
@@ -97,6 +98,19 @@ pub unsafe extern "C" fn shc_lock_acquire(lock: *const shc_lock, timeout_ns: i64
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shc_lock_release(lock: *const shc_lock) -> shc_status {
     guard(|| unsafe { shc_lock::borrow(lock)? }.release().map(|()| SHC_OK))
+}
+
+/// Releases the lock so that nobody can acquire it any more: what it protects is beyond repair. All get
+/// SHC_ERR_POISONED, until somebody clears that.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_lock_poison(lock: *const shc_lock) -> shc_status {
+    guard(|| unsafe { shc_lock::borrow(lock)? }.release_poisoned().map(|()| SHC_OK))
+}
+
+/// Lets the lock be acquired again, when what it protects was made anew; whether it was poisoned.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_lock_clear_poison(lock: *const shc_lock, out: *mut bool) -> shc_status {
+    guard(|| Out::new(out)?.set(unsafe { shc_lock::borrow(lock)? }.clear_poison()))
 }
 
 /// The label of the participant that holds the lock, 0 if nobody does.

@@ -14,10 +14,15 @@
 )]
 
 mod array;
+mod barrier;
+mod condition;
+mod event;
 mod item;
 mod lock;
 mod pipe;
 mod queue;
+mod rlock;
+mod rwlock;
 mod segment;
 mod semaphore;
 mod value;
@@ -44,6 +49,8 @@ pub const SHC_INTERRUPTED: shc_status = 3;
 pub const SHC_CLOSED: shc_status = 4;
 /// The lock is held by the caller, and who held it before died: what it protects may be half changed.
 pub const SHC_OWNER_DIED: shc_status = 5;
+/// The barrier is broken.
+pub const SHC_BROKEN: shc_status = 6;
 /// An argument makes no sense by itself.
 pub const SHC_ERR_INVALID_ARGUMENT: shc_status = -1;
 /// A name that no segment or object can have.
@@ -108,6 +115,8 @@ pub const SHC_ERR_STALE_BOOT: shc_status = -31;
 pub const SHC_ERR_INVALID_HANDLE: shc_status = -32;
 /// The buffer is too small for what is to be written to it.
 pub const SHC_ERR_BUFFER_TOO_SMALL: shc_status = -33;
+/// Somebody has declared what the lock protects to be beyond repair.
+pub const SHC_ERR_POISONED: shc_status = -34;
 
 /// The C numbers are those of [`ErrorKind`].
 const _: () = {
@@ -119,6 +128,8 @@ const _: () = {
     same(SHC_INTERRUPTED, ErrorKind::Interrupted);
     same(SHC_CLOSED, ErrorKind::Closed);
     same(SHC_OWNER_DIED, ErrorKind::OwnerDied);
+    same(SHC_BROKEN, ErrorKind::Broken);
+    same(SHC_ERR_POISONED, ErrorKind::Poisoned);
     same(SHC_ERR_INVALID_ARGUMENT, ErrorKind::InvalidArgument);
     same(SHC_ERR_INVALID_NAME, ErrorKind::InvalidName);
     same(SHC_ERR_NOT_FOUND, ErrorKind::NotFound);

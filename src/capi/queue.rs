@@ -35,14 +35,32 @@ pub struct shc_queue_options {
     /// How many bytes of an item are kept in its cell; larger ones spill into the segment's arena. Default 104,
     /// or max_item up to 4096.
     pub inline_bytes: u64,
+    /// SHC_QUEUE_JOINABLE, or 0.
+    pub flags: u32,
+    /// 0.
+    pub reserved: u32,
 }
+
+/// What was taken and is not done is counted, for shc_queue_task_done and shc_queue_join.
+pub const SHC_QUEUE_JOINABLE: u32 = 1;
 
 impl shc_queue_options {
     unsafe fn read(given: *const Self) -> Result<QueueOptions> {
-        let default =
-            Self { struct_size: size_of::<Self>(), capacity: 0, max_item: 0, max_bytes: 0, inline_bytes: 0 };
+        let default = Self {
+            struct_size: size_of::<Self>(),
+            capacity: 0,
+            max_item: 0,
+            max_bytes: 0,
+            inline_bytes: 0,
+            flags: 0,
+            reserved: 0,
+        };
         let o = unsafe { options(given, default)? };
+        if o.flags & !SHC_QUEUE_JOINABLE != 0 || o.reserved != 0 {
+            fail!(InvalidArgument, "unknown flags {:#x} in the queue's options", o.flags);
+        }
         let mut out = QueueOptions::new(if o.capacity == 0 { 1024 } else { o.capacity });
+        out = out.joinable(o.flags & SHC_QUEUE_JOINABLE != 0);
         if o.max_item != 0 {
             out = out.max_item(o.max_item);
         }
@@ -320,6 +338,20 @@ pub unsafe extern "C" fn shc_queue_capacity(queue: *const shc_queue, out: *mut u
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shc_queue_max_item(queue: *const shc_queue, out: *mut u64) -> shc_status {
     guard(|| Out::new(out)?.set(unsafe { shc_queue::borrow(queue)? }.max_item()))
+}
+
+/// Says that an item which this process got is done, once for each get. (One that was taken in place is done when it
+/// is released.) SHC_ERR_NOT_HELD when this process has got none that is not done.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_queue_task_done(queue: *const shc_queue) -> shc_status {
+    guard(|| unsafe { shc_queue::borrow(queue)? }.task_done().map(|()| SHC_OK))
+}
+
+/// Waits until every item that was put is done: SHC_OK, SHC_WOULD_BLOCK, SHC_TIMED_OUT, SHC_INTERRUPTED. What a process
+/// had got that is killed counts as done; what it had taken in place is delivered again, and does not.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_queue_join(queue: *const shc_queue, timeout_ns: i64) -> shc_status {
+    guard(|| unsafe { shc_queue::borrow(queue)? }.join(deadline(timeout_ns)?).map(|()| SHC_OK))
 }
 
 /// Lets no more items in. Getters get what is left, then SHC_CLOSED; waiting putters get SHC_CLOSED.

@@ -1,6 +1,7 @@
 //! Segments in C.
 
-use std::ffi::c_char;
+use std::ffi::{c_char, c_void};
+use std::os::fd::{BorrowedFd, IntoRawFd};
 use std::time::Duration;
 
 use super::{Handle, Out, SHC_OK, guard, handle, options, put_text, shc_status, text};
@@ -118,6 +119,90 @@ pub unsafe extern "C" fn shc_segment_open_or_create(
     unsafe { make(name, options, out, SegmentOptions::open_or_create) }
 }
 
+/// Creates a segment without a name, which nobody can unlink, squat or truncate. It is handed on by fork, and as a
+/// descriptor. `options` may be NULL. The caller closes the segment.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_segment_create_anonymous(
+    options: *const shc_segment_options,
+    out: *mut *mut shc_segment,
+) -> shc_status {
+    guard(|| {
+        let out = Out::new(out)?;
+        out.set(shc_segment::give(unsafe { shc_segment_options::read(options)? }.create_anonymous()?))
+    })
+}
+
+/// A descriptor of an anonymous segment, for another process to attach by. The caller closes it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_segment_to_fd(segment: *const shc_segment, fd: *mut i32) -> shc_status {
+    guard(|| {
+        let fd = Out::new(fd)?;
+        fd.set(unsafe { shc_segment::borrow(segment)? }.to_fd()?.into_raw_fd())
+    })
+}
+
+/// Attaches to an anonymous segment by a descriptor of it, which stays the caller's. The caller closes the segment.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_segment_from_fd(fd: i32, out: *mut *mut shc_segment) -> shc_status {
+    guard(|| unsafe {
+        let out = Out::new(out)?;
+        out.set(shc_segment::give(Segment::from_fd(descriptor(fd)?)?))
+    })
+}
+
+/// Hands an anonymous segment over a connected Unix socket.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_segment_send_over(segment: *const shc_segment, socket: i32) -> shc_status {
+    guard(|| unsafe {
+        shc_segment::borrow(segment)?.send_over(descriptor(socket)?)?;
+        Ok(SHC_OK)
+    })
+}
+
+/// Attaches to an anonymous segment that comes over a Unix socket. SHC_CLOSED when the socket was closed, or something
+/// else came. The caller closes the segment.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_segment_receive_over(socket: i32, out: *mut *mut shc_segment) -> shc_status {
+    guard(|| unsafe {
+        let out = Out::new(out)?;
+        out.set(shc_segment::give(Segment::receive_over(descriptor(socket)?)?))
+    })
+}
+
+unsafe fn descriptor<'a>(fd: i32) -> Result<BorrowedFd<'a>> {
+    if fd < 0 {
+        fail!(InvalidArgument, "a descriptor is not negative; got {fd}");
+    }
+    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
+/// Lays a new segment over `len` bytes of shared memory that the caller has mapped and keeps mapped, aligned to a page.
+/// `name` is that of the file that keeps the leases; shc_segment_unlink removes it. The segment does not grow beyond
+/// the memory. `options` may be NULL. The caller closes the segment.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_segment_create_over(
+    name: *const c_char,
+    memory: *mut c_void,
+    len: usize,
+    options: *const shc_segment_options,
+    out: *mut *mut shc_segment,
+) -> shc_status {
+    unsafe { make(name, options, out, |options, name| options.create_over(name, memory.cast(), len)) }
+}
+
+/// Attaches to a segment that was laid over the same memory, wherever this process has it mapped. `options` may be
+/// NULL. The caller closes the segment.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_segment_open_over(
+    name: *const c_char,
+    memory: *mut c_void,
+    len: usize,
+    options: *const shc_segment_options,
+    out: *mut *mut shc_segment,
+) -> shc_status {
+    unsafe { make(name, options, out, |options, name| options.open_over(name, memory.cast(), len)) }
+}
+
 /// Takes the name from a segment. Who is attached goes on with it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shc_segment_unlink(name: *const c_char) -> shc_status {
@@ -214,11 +299,25 @@ pub const SHC_KIND_QUEUE: u32 = 5;
 /// A pipe.
 pub const SHC_KIND_PIPE: u32 = 6;
 
+/// A reentrant lock.
+pub const SHC_KIND_RLOCK: u32 = 7;
+/// A condition.
+pub const SHC_KIND_CONDITION: u32 = 8;
+/// An event.
+pub const SHC_KIND_EVENT: u32 = 9;
+/// A barrier.
+pub const SHC_KIND_BARRIER: u32 = 10;
+/// A reader-writer lock.
+pub const SHC_KIND_RWLOCK: u32 = 11;
+
 /// The C numbers are those of [`Kind`].
 const _: () = {
     assert!(SHC_KIND_VALUE == Kind::Value as u32 && SHC_KIND_ARRAY == Kind::Array as u32);
     assert!(SHC_KIND_LOCK == Kind::Lock as u32 && SHC_KIND_SEMAPHORE == Kind::Semaphore as u32);
     assert!(SHC_KIND_QUEUE == Kind::Queue as u32 && SHC_KIND_PIPE == Kind::Pipe as u32);
+    assert!(SHC_KIND_RLOCK == Kind::RLock as u32 && SHC_KIND_CONDITION == Kind::Condition as u32);
+    assert!(SHC_KIND_EVENT == Kind::Event as u32 && SHC_KIND_BARRIER == Kind::Barrier as u32);
+    assert!(SHC_KIND_RWLOCK == Kind::RwLock as u32);
 };
 
 /// A participant of a segment.

@@ -4,9 +4,9 @@ use std::ffi::c_char;
 
 use super::segment::shc_segment;
 use super::{Handle, Out, SHC_OK, deadline, guard, handle, shc_status, text};
-use crate::error::Result;
+use crate::error::{Result, fail};
 use crate::segment::Segment;
-use crate::sync::Semaphore;
+use crate::sync::{Semaphore, SemaphoreOptions};
 
 /// A counting semaphore. Any thread may use it, and so may a forked child. A process that is killed does not
 /// give back what it had acquired. Close it with shc_semaphore_close.
@@ -38,6 +38,55 @@ pub unsafe extern "C" fn shc_semaphore_create(
     out: *mut *mut shc_semaphore,
 ) -> shc_status {
     unsafe { make(segment, name, out, |segment, name| Semaphore::create(segment, name, value)) }
+}
+
+/// A release beyond the first value is an error.
+pub const SHC_SEMAPHORE_BOUNDED: u32 = 1;
+/// Permits are owned by processes: those of one that is killed come back, only who holds one can release it, and the
+/// value never exceeds the first one, at most 65536.
+pub const SHC_SEMAPHORE_UNDO: u32 = 2;
+
+fn semaphore_options(value: u32, flags: u32) -> Result<SemaphoreOptions> {
+    if flags & !(SHC_SEMAPHORE_BOUNDED | SHC_SEMAPHORE_UNDO) != 0 {
+        fail!(InvalidArgument, "unknown flags {flags:#x} for a semaphore");
+    }
+    let mut out = SemaphoreOptions::new(value);
+    if flags & SHC_SEMAPHORE_BOUNDED != 0 {
+        out = out.bounded();
+    }
+    if flags & SHC_SEMAPHORE_UNDO != 0 {
+        out = out.undo();
+    }
+    Ok(out)
+}
+
+/// Creates a semaphore with SHC_SEMAPHORE_BOUNDED, SHC_SEMAPHORE_UNDO, both or none. The caller closes it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_semaphore_create_with(
+    segment: *const shc_segment,
+    name: *const c_char,
+    value: u32,
+    flags: u32,
+    out: *mut *mut shc_semaphore,
+) -> shc_status {
+    let verb =
+        |segment: &_, name: &_| Semaphore::create_with(segment, name, &semaphore_options(value, flags)?);
+    unsafe { make(segment, name, out, verb) }
+}
+
+/// Opens a semaphore of the same flags, or creates it. The caller closes it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_semaphore_open_or_create_with(
+    segment: *const shc_segment,
+    name: *const c_char,
+    value: u32,
+    flags: u32,
+    out: *mut *mut shc_semaphore,
+) -> shc_status {
+    let verb = |segment: &_, name: &_| {
+        Semaphore::open_or_create_with(segment, name, &semaphore_options(value, flags)?)
+    };
+    unsafe { make(segment, name, out, verb) }
 }
 
 /// Opens a semaphore. The caller closes it.
@@ -79,7 +128,8 @@ pub unsafe extern "C" fn shc_semaphore_acquire(
     })
 }
 
-/// Adds `permits`; SHC_ERR_OVERFLOW, with nothing added, beyond 2147483647. Async-signal-safe unless it
+/// Adds `permits`; SHC_ERR_OVERFLOW beyond its maximum, SHC_ERR_NOT_HELD of one with undo, and then
+/// nothing was added. Async-signal-safe unless it
 /// fails.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shc_semaphore_release(semaphore: *const shc_semaphore, permits: u32) -> shc_status {

@@ -125,6 +125,12 @@ impl Lock {
         release(self.cell.handle(), &self.cell.word)
     }
 
+    /// [`release`](Self::release), declaring what the lock protects to be beyond repair; see
+    /// [`LockGuard::poison`].
+    pub fn release_poisoned(&self) -> Result<()> {
+        self.cell.word.poison(self.cell.handle().me()?).map_err(|e| e.of(self.cell.handle().describe()))
+    }
+
     /// The process that holds the lock: its label in the segment, 0 if nobody does.
     pub fn holder(&self) -> u32 {
         self.cell.word.holder()
