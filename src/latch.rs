@@ -144,6 +144,25 @@ impl LockWord {
         self.0.load(Acquire) & HOLDER
     }
 
+    /// Announces a sleep on a word that is held; the word and the value to sleep on.
+    pub fn announce(&self) -> (&std::sync::atomic::AtomicU32, u32) {
+        let mut seen = self.0.load(Relaxed);
+        while seen & HOLDER != 0 && seen & WAITERS == 0 {
+            match self.0.cas(seen, seen | WAITERS) {
+                Ok(_) => seen |= WAITERS,
+                Err(now) => seen = now,
+            }
+        }
+        (self.0.raw(), seen)
+    }
+
+    /// Wakes somebody who sleeps beside a free word.
+    pub fn nudge(&self) {
+        if self.holder() == 0 {
+            self.wake_one();
+        }
+    }
+
     /// Gives the word back unused: a mark that was found on it stays.
     pub fn give_up(&self, me: Label, acquired: Acquired) -> Result<()> {
         if acquired == Acquired::Clean {

@@ -38,6 +38,7 @@
 //! | `cell` | values and arrays |
 //! | `queue` | the ring, queues |
 //! | `pipe` | pipes |
+//! | `select` | waiting for any of several |
 //! | `kinds` | the table of kinds |
 //! | `capi` | the C ABI |
 
@@ -55,6 +56,7 @@ pub(crate) mod layout;
 pub(crate) mod pipe;
 pub(crate) mod queue;
 pub(crate) mod segment;
+pub(crate) mod select;
 pub(crate) mod sync;
 pub(crate) mod sys;
 pub(crate) mod wait;
@@ -66,6 +68,7 @@ pub use layout::Kind;
 pub use pipe::{End, Message, Pipe, PipeOptions};
 pub use queue::{Item, Queue, QueueOptions, Reservation, TypedQueue};
 pub use segment::{ObjectInfo, Participant, Segment, SegmentOptions};
+pub use select::{Interest, wait_any};
 pub use sync::{
     Barrier, Condition, Event, Lock, LockGuard, RLock, RLockGuard, ReadGuard, RwLock, Semaphore,
     SemaphoreOptions, WriteGuard,

@@ -174,7 +174,7 @@ impl WaitWord {
         }
         let mut sleeper = Sleeper::new(peers, deadline);
         loop {
-            let seen = self.0.fetch_or(FLAG, Relaxed) | FLAG;
+            let (_, seen) = self.announce();
             fence(SeqCst); // pairs with the fence in `notify`
             if let Some(r) = ready()? {
                 return Ok(r);
@@ -184,6 +184,11 @@ impl WaitWord {
                 return if e.kind() == ErrorKind::TimedOut { ready()?.ok_or(e) } else { Err(e) };
             }
         }
+    }
+
+    /// Announces a sleep; the word and the value to sleep on. The caller fences, and looks, before he sleeps.
+    pub fn announce(&self) -> (&std::sync::atomic::AtomicU32, u32) {
+        (self.0.raw(), self.0.fetch_or(FLAG, Relaxed) | FLAG)
     }
 
     /// Wakes up to `n` of those who wait; call it after the change that they wait for.

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 /// A layer refers to itself and to those before it. `lib.rs` (re-exports) and `bin` (uses the crate) stand outside.
 const ORDER: &[&str] = &[
-    "error", "sys", "atomic", "wait", "latch", "layout", "segment", "sync", "cell", "queue", "pipe", "kinds",
-    "capi",
+    "error", "sys", "atomic", "wait", "latch", "layout", "segment", "sync", "cell", "queue", "pipe",
+    "select", "kinds", "capi",
 ];
 
 /// The one call upwards: a sweep asks the table of kinds what to do with an object.

@@ -489,6 +489,11 @@ impl Pipe {
         }
     }
 
+    /// The segment that it is in.
+    pub(crate) fn segment(&self) -> &std::sync::Arc<crate::segment::attach::Attached> {
+        self.handle.segment()
+    }
+
     /// Which end this is.
     pub fn end(&self) -> End {
         self.end

@@ -323,6 +323,11 @@ impl Queue {
         self.ring().take(held, deadline, &self.epoch, || false, || None).map_err(|e| self.explain(e))
     }
 
+    /// The segment that it is in.
+    pub(crate) fn segment(&self) -> &std::sync::Arc<crate::segment::attach::Attached> {
+        self.handle.segment()
+    }
+
     /// How many items can be got. True at the moment of the call, as far as others let it be.
     pub fn qsize(&self) -> usize {
         self.ring().len() as usize

@@ -901,6 +901,16 @@ impl<'a> Ring<'a> {
         self.count().0
     }
 
+    /// The word that getters sleep on.
+    pub fn items_word(&self) -> &'a WaitWord {
+        &self.head().items
+    }
+
+    /// The word that putters sleep on.
+    pub fn space_word(&self) -> &'a WaitWord {
+        &self.head().space
+    }
+
     /// Grows with every put that has returned.
     pub fn puts(&self) -> u64 {
         self.head().tail.load(Acquire)

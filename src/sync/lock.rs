@@ -136,6 +136,16 @@ impl Lock {
         self.cell.word.holder()
     }
 
+    /// The segment that it is in.
+    pub(crate) fn segment(&self) -> &std::sync::Arc<crate::segment::attach::Attached> {
+        self.cell.handle().segment()
+    }
+
+    /// The lock word itself.
+    pub(crate) fn lock_word(&self) -> &LockWord {
+        &self.cell.word
+    }
+
     /// The lock's name.
     pub fn name(&self) -> String {
         self.cell.handle().name()

@@ -270,6 +270,16 @@ impl Semaphore {
         }
     }
 
+    /// The segment that it is in.
+    pub(crate) fn segment(&self) -> &std::sync::Arc<crate::segment::attach::Attached> {
+        self.cell.handle().segment()
+    }
+
+    /// The word that waiters sleep on.
+    pub(crate) fn wait_word(&self) -> &WaitWord {
+        &self.cell.free
+    }
+
     /// The semaphore's name.
     pub fn name(&self) -> String {
         self.cell.handle().name()

@@ -17,8 +17,7 @@ pub enum Sleep {
 ///
 /// Every sleep is timed: a handler installed with `SA_RESTART` never ends an untimed futex wait.
 pub fn wait(word: &AtomicU32, expected: u32, at: u64) -> Sleep {
-    let until =
-        libc::timespec { tv_sec: (at / 1_000_000_000) as libc::time_t, tv_nsec: (at % 1_000_000_000) as _ };
+    let until = timespec(at);
     // SAFETY: `word` is a live, aligned u32 for the length of the call and `until` a valid timespec. The
     // shared form (no FUTEX_PRIVATE_FLAG) is needed because the waker is in another process.
     let result = unsafe {
@@ -37,6 +36,57 @@ pub fn wait(word: &AtomicU32, expected: u32, at: u64) -> Sleep {
         libc::EINTR => Sleep::Interrupted,
         _ => Sleep::Woken,
     }
+}
+
+/// One of several words to sleep on, as the kernel wants it (`struct futex_waitv`).
+#[repr(C)]
+struct Waited {
+    value: u64,
+    address: u64,
+    flags: u32,
+    reserved: u32,
+}
+
+/// 32-bit words, shared between processes.
+const FUTEX2_SIZE_U32: u32 = 2;
+
+/// Sleeps while each word holds the value beside it, until `at`. At most 128 words.
+pub fn wait_any(words: &[(&AtomicU32, u32)], at: u64) -> Sleep {
+    let waited: Vec<Waited> = words
+        .iter()
+        .map(|(word, value)| Waited {
+            value: u64::from(*value),
+            address: word.as_ptr() as u64,
+            flags: FUTEX2_SIZE_U32,
+            reserved: 0,
+        })
+        .collect();
+    let until = timespec(at);
+    // SAFETY: the words are live, aligned u32s for the length of the call, the records describe them, and `until`
+    // is a valid timespec.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_futex_waitv,
+            waited.as_ptr(),
+            waited.len() as libc::c_uint,
+            0,
+            &until,
+            libc::CLOCK_MONOTONIC,
+        )
+    };
+    match if result >= 0 { 0 } else { super::errno() } {
+        libc::ETIMEDOUT => Sleep::TimedOut,
+        libc::EINTR => Sleep::Interrupted,
+        libc::ENOSYS => {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+            Sleep::Woken
+        }
+        _ => Sleep::Woken,
+    }
+}
+
+fn timespec(at: u64) -> libc::timespec {
+    libc::timespec { tv_sec: (at / 1_000_000_000) as libc::time_t, tv_nsec: (at % 1_000_000_000) as _ }
 }
 
 /// Wakes up to `n` sleepers of `word`; how many there were.
