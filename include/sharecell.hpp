@@ -3,15 +3,15 @@
  * process means to each object.
  *
  * - Segments and objects are handles: movable, not copyable, closed when destroyed. An object keeps its
- * segment open, so they may be destroyed in any order. Closing never unlinks. Guards (Guard, Item, Message,
- * Slot, MessageSlot) must not outlive the object that they are of; nothing here throws from a destructor.
+ *   segment open, so they may be destroyed in any order. Closing never unlinks. Guards (Guard, Item, Message,
+ *   Slot, MessageSlot) must not outlive the object that they are of; nothing here throws from a destructor.
  * - All threads may use a handle at once, and so may a forked child, which is a participant of its own; only
- * a handle that is moved, assigned or destroyed must be used by nobody else. A guard belongs to one thread at
- * a time, and in a forked child it does nothing: what it stands for is the parent's.
+ *   a handle that is moved, assigned or destroyed must be used by nobody else. A guard belongs to one thread
+ *   at a time, and in a forked child it does nothing: what it stands for is the parent's.
  * - Mistakes and refusals are thrown as Error. That somebody was too late, or has closed, is a result: a call
- * waits for ever, its try_ form not at all, its _for form at most for a duration (none waits if that is not
- * positive). A signal handler that runs during a wait, installed without SA_RESTART, ends it with an Error
- * whose code() is SHC_INTERRUPTED, and nothing has happened.
+ *   waits for ever, its try_ form not at all, its _for form at most for a duration (none waits if that is not
+ *   positive). A signal handler that runs during a wait, installed without SA_RESTART, ends it with an Error
+ *   whose code() is SHC_INTERRUPTED, and nothing has happened.
  * - Names of segments and objects are UTF-8 without a NUL; text and items are bytes.
  */
 
@@ -341,6 +341,11 @@ enum class Kind : std::uint32_t {
     semaphore = SHC_KIND_SEMAPHORE,
     queue = SHC_KIND_QUEUE,
     pipe = SHC_KIND_PIPE,
+    rlock = SHC_KIND_RLOCK,
+    condition = SHC_KIND_CONDITION,
+    event = SHC_KIND_EVENT,
+    barrier = SHC_KIND_BARRIER,
+    rwlock = SHC_KIND_RWLOCK,
 };
 
 /// An object of a segment.
@@ -1023,6 +1028,11 @@ class QueueOptions {
     /// 4096.
     QueueOptions &inline_bytes(std::uint64_t bytes) noexcept { return options_.inline_bytes = bytes, *this; }
 
+    /// What was taken and is not done is counted, for Queue::join.
+    QueueOptions &joinable(bool yes = true) noexcept {
+        return options_.flags = yes ? SHC_QUEUE_JOINABLE : 0, *this;
+    }
+
     const shc_queue_options *native() const noexcept { return &options_; }
 
   private:
@@ -1143,6 +1153,15 @@ class Queue {
     void shutdown() { detail::check(shc_queue_shutdown(native())); }
     /// Whether it was shut down.
     bool is_shutdown() const { return ask<bool>(shc_queue_is_shutdown); }
+
+    /// Waits until every item that was put into a joinable queue is done. An item that recv gave is done when
+    /// it is released, one that get gave at once.
+    void join() const { detail::check(shc_queue_join(native(), detail::never)); }
+    /// Waits for that so long; whether it came in time.
+    template <class Rep, class Period>
+    [[nodiscard]] bool join_for(const std::chrono::duration<Rep, Period> &duration) const {
+        return bool(detail::outcome(shc_queue_join(native(), detail::timeout(duration))));
+    }
 
     /// The handle for calls of C; NULL after a move.
     shc_queue *native() const noexcept { return handle_.get(); }

@@ -60,7 +60,8 @@ fn a_segment_over_a_raw_mapping() {
     // SAFETY: refused before it is used.
     assert_eq!(kind(unsafe { options.create_over("x", a.add(64), LEN) }), ErrorKind::InvalidArgument);
     assert_eq!(kind(Segment::open(&format!("{name}-none"))), ErrorKind::NotFound);
-    let (v, q) = (Value::create(&s, "v", 1u64).unwrap(), Queue::create(&s, "q", &QueueOptions::new(4)).unwrap());
+    let (v, q) =
+        (Value::create(&s, "v", 1u64).unwrap(), Queue::create(&s, "q", &QueueOptions::new(4)).unwrap());
     let l = Lock::create(&s, "l").unwrap();
     let mut other = spawn("open", &[&name, path.to_str().unwrap()]);
     other.expect("held");

@@ -94,7 +94,7 @@ fn arrays() {
     assert_eq!((c.value(), c.raw()), (b"ab".to_vec(), b"ab\0\0\0".to_vec()));
     c.set_value(b"abcde").unwrap();
     assert_eq!(c.value(), b"abcde");
-    assert_eq!(kind(c.set_value(b"abcdef")), ErrorKind::OutOfRange);
+    assert_eq!(kind(c.set_value(b"abcdef")), ErrorKind::TooLarge);
 }
 
 #[test]

@@ -134,7 +134,7 @@ impl Array<Char> {
         self.raw.text()
     }
 
-    /// Copies `text` to the start, and a NUL behind it if there is room; `OutOfRange` if it is too long.
+    /// Copies `text` to the start, and a NUL behind it if there is room; `TooLarge` if it is too long.
     pub fn set_value(&self, text: &[u8]) -> Result<()> {
         self.raw.set_text(text)
     }

@@ -169,7 +169,14 @@ impl RawArray {
     }
 
     /// Copies `text` to the start, and a NUL behind it if there is room.
+    ///
+    /// # Errors
+    /// `TooLarge` when it does not fit.
     pub fn set_text(&self, text: &[u8]) -> Result<()> {
+        let room = self.len * self.element;
+        if text.len() > room {
+            fail!(TooLarge, "{} holds {room} bytes of text; got {}", self.handle.describe(), text.len());
+        }
         let to = self.range(0, self.count(text.len())?)?;
         // SAFETY: the range lies in the array; so does one more byte, if the text is shorter.
         unsafe {
