@@ -83,7 +83,7 @@ lint: venv
 # The profile is dev, for its overflow checks and debug assertions; the processes that the tests start load the release build.
 test-rust: build venv
 	$(CARGO) test --no-fail-fast $(FEATURES)
-	$(CARGO) test $(FEATURES),shared_memory --test given
+	$(CARGO) test $(FEATURES),shared_memory,async --test given --test tokio
 
 test-c: build
 	@tests/run-programs.sh c cpp

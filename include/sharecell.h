@@ -108,6 +108,51 @@
 #define SHC_KIND_RWLOCK 11
 
 /**
+ * That an item can be got from a shc_queue, or that it is shut down.
+ */
+#define SHC_QUEUE_READABLE 1
+
+/**
+ * That an item can be put into a shc_queue, or that it is shut down.
+ */
+#define SHC_QUEUE_WRITABLE 2
+
+/**
+ * That a message can be received at a shc_pipe, or the end-of-file.
+ */
+#define SHC_PIPE_READABLE 3
+
+/**
+ * That a message can be sent at a shc_pipe.
+ */
+#define SHC_PIPE_WRITABLE 4
+
+/**
+ * That a shc_event is set.
+ */
+#define SHC_EVENT_SET 5
+
+/**
+ * That a permit of a shc_semaphore can be acquired.
+ */
+#define SHC_SEMAPHORE_FREE 6
+
+/**
+ * That nobody holds a shc_lock.
+ */
+#define SHC_LOCK_FREE 7
+
+/**
+ * That a descriptor can be read from, or has ended: a socket, a pipe, a pidfd.
+ */
+#define SHC_FD_READABLE 8
+
+/**
+ * That a descriptor can be written to, or has ended.
+ */
+#define SHC_FD_WRITABLE 9
+
+/**
  * A release beyond the first value is an error.
  */
 #define SHC_SEMAPHORE_BOUNDED 1
@@ -130,6 +175,12 @@ typedef struct shc_array shc_array;
 typedef struct shc_barrier shc_barrier;
 
 /**
+ * A descriptor for loops of other people's (epoll, asyncio, libuv) that becomes readable when an object may have become
+ * ready. While it is armed a thread of this library sleeps for it, one for all. Close it with shc_bell_close.
+ */
+typedef struct shc_bell shc_bell;
+
+/**
  * A condition variable with its lock, which is reentrant. Only who holds the lock waits and notifies. A notification
  * that is spent on a process which dies passes on. Close it with shc_condition_close.
  */
@@ -142,7 +193,8 @@ typedef struct shc_event shc_event;
 
 /**
  * A mutual exclusion lock, not recursive. A process owns it: any of its threads may release it, and no other
- * process. It stays with the parent when that forks. Close it with shc_lock_close, which does not release it.
+ * process. It stays with the parent when that forks. Close it with shc_lock_close; with its last handle a process gives
+ * up a lock that it holds, as its death would.
  */
 typedef struct shc_lock shc_lock;
 
@@ -426,6 +478,24 @@ typedef struct {
      */
     bool alive;
 } shc_participant_info;
+
+/**
+ * Something to wait for.
+ */
+typedef struct {
+    /**
+     * SHC_QUEUE_READABLE and so on.
+     */
+    uint32_t what;
+    /**
+     * The descriptor, for SHC_FD_READABLE and SHC_FD_WRITABLE.
+     */
+    int32_t fd;
+    /**
+     * The handle of the object, of the type that `what` names; else NULL.
+     */
+    const void *object;
+} shc_interest;
 
 /**
  * Done.
@@ -984,7 +1054,8 @@ shc_status shc_pipe_send(const shc_pipe *pipe, const void *data, size_t len, int
 shc_status shc_pipe_recv(const shc_pipe *pipe, void *buffer, size_t size, int64_t timeout_ns, size_t *len);
 
 /**
- * Takes the next message in place; it must be given back with shc_pipe_release. Outcomes as of shc_pipe_recv.
+ * Takes the next message in place; it must be given back with shc_pipe_release or shc_pipe_put_back.
+ * Outcomes as of shc_pipe_recv.
  */
 shc_status shc_pipe_recv_in_place(const shc_pipe *pipe, int64_t timeout_ns, shc_item *out);
 
@@ -992,6 +1063,11 @@ shc_status shc_pipe_recv_in_place(const shc_pipe *pipe, int64_t timeout_ns, shc_
  * Gives a message back: it is done with. SHC_ERR_NOT_HELD if it was given back already.
  */
 shc_status shc_pipe_release(const shc_pipe *pipe, const shc_item *item);
+
+/**
+ * Gives a message back unread: it can be received again.
+ */
+shc_status shc_pipe_put_back(const shc_pipe *pipe, const shc_item *item);
 
 /**
  * A place for a message of up to `len` bytes, to be written and then given to shc_pipe_commit or
@@ -1374,6 +1450,43 @@ shc_status shc_segment_participants(const shc_segment *segment,
  * Removes ephemeral and unfinished segments that nobody lives in; how many. Never a persistent segment.
  */
 shc_status shc_gc(size_t *removed);
+
+/**
+ * Waits until any of `count` interests is ready: SHC_OK, and for each, in `ready`, whether it is; nothing is taken.
+ * SHC_WOULD_BLOCK, SHC_TIMED_OUT, SHC_INTERRUPTED. At most 127 may be objects.
+ */
+shc_status shc_wait_any(const shc_interest *interests,
+                        size_t count,
+                        int64_t timeout_ns,
+                        bool *ready);
+
+/**
+ * Creates a silent bell. The caller closes it.
+ */
+shc_status shc_bell_create(shc_bell **out);
+
+/**
+ * Closes a bell; NULL is fine.
+ */
+shc_status shc_bell_close(shc_bell *bell);
+
+/**
+ * The bell's descriptor, which is closed with it.
+ */
+shc_status shc_bell_fd(const shc_bell *bell, int32_t *fd);
+
+/**
+ * Lets the bell ring, once, when any of `count` interests may have become ready; at once, if one is. It may ring in
+ * vain. Descriptors among them do not count.
+ */
+shc_status shc_bell_arm(const shc_bell *bell,
+                        const shc_interest *interests,
+                        size_t count);
+
+/**
+ * Makes the bell's descriptor unreadable again.
+ */
+shc_status shc_bell_clear(const shc_bell *bell);
 
 /**
  * Creates a semaphore with a first value of at most 2147483647. The caller closes it.

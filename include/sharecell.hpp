@@ -764,7 +764,8 @@ template <class T> class Array : public detail::Lockable<shc_array> {
         text.resize(length);
         return text;
     }
-    /// Of an array of char: copies text to its start, and a NUL behind if there is room.
+    /// Of an array of char: copies text to its start, and a NUL behind if there is room. Throws
+    /// SHC_ERR_TOO_LARGE if it does not fit.
     void set_text(std::string_view text) {
         static_assert(std::is_same_v<T, char>, "only arrays of char are text");
         detail::check(shc_array_set_text(native(), text.data(), text.size()));

@@ -68,7 +68,7 @@ pub use layout::Kind;
 pub use pipe::{End, Message, Pipe, PipeOptions};
 pub use queue::{Item, Queue, QueueOptions, Reservation, TypedQueue};
 pub use segment::{ObjectInfo, Participant, Segment, SegmentOptions};
-pub use select::{Interest, wait_any};
+pub use select::{Bell, Interest, wait_any};
 pub use sync::{
     Barrier, Condition, Event, Lock, LockGuard, RLock, RLockGuard, ReadGuard, RwLock, Semaphore,
     SemaphoreOptions, WriteGuard,

@@ -127,7 +127,7 @@ fn not_held(text: &str) -> crate::error::Error {
 /// Copies a taken item to a buffer and gives it back, or puts it back if the buffer is too small.
 pub(super) unsafe fn copy_out(ring: &Ring<'_>, claim: &Claim, buffer: &mut [u8]) -> Result<usize> {
     let Some(place) = buffer.get_mut(..claim.len) else {
-        ring.put_back(claim);
+        ring.untake(claim);
         fail!(
             BufferTooSmall,
             "the item has {} bytes, the buffer {}; it is still there",

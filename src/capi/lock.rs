@@ -11,7 +11,8 @@ use crate::sync::Lock;
 use crate::sys::clock::Deadline;
 
 /// A mutual exclusion lock, not recursive. A process owns it: any of its threads may release it, and no other
-/// process. It stays with the parent when that forks. Close it with shc_lock_close, which does not release it.
+/// process. It stays with the parent when that forks. Close it with shc_lock_close; with its last handle a process gives
+/// up a lock that it holds, as its death would.
 pub struct shc_lock {
     tag: u64,
     inner: Lock,

@@ -24,6 +24,7 @@ mod queue;
 mod rlock;
 mod rwlock;
 mod segment;
+mod select;
 mod semaphore;
 mod value;
 

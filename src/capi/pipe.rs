@@ -44,13 +44,12 @@ impl Lender {
         item
     }
 
-    fn take_back(&self, item: &shc_item) -> Result<shc_status> {
+    fn take_back(&self, item: &shc_item) -> Result<Vec<u8>> {
         let mut lent = self.lent.lock();
         let Some(at) = lent.iter().position(|bytes| bytes.as_ptr().cast() == item.data) else {
             fail!(NotHeld, "the message was given back already");
         };
-        lent.swap_remove(at);
-        Ok(SHC_OK)
+        Ok(lent.swap_remove(at))
     }
 }
 
@@ -197,7 +196,8 @@ pub unsafe extern "C" fn shc_pipe_recv(
     })
 }
 
-/// Takes the next message in place; it must be given back with shc_pipe_release. Outcomes as of shc_pipe_recv.
+/// Takes the next message in place; it must be given back with shc_pipe_release or shc_pipe_put_back.
+/// Outcomes as of shc_pipe_recv.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shc_pipe_recv_in_place(
     pipe: *const shc_pipe,
@@ -222,11 +222,29 @@ pub unsafe extern "C" fn shc_pipe_release(pipe: *const shc_pipe, item: *const sh
         if let Some(item) = item.as_ref()
             && item.claim[1] == shc_item::OWN
         {
-            return pipe.take_back(item);
+            return pipe.take_back(item).map(|_| SHC_OK);
         }
         let ring = pipe.incoming()?;
         let (claim, held) = shc_item::read(item, &ring)?;
         ring.release(&claim, held);
+        Ok(SHC_OK)
+    })
+}
+
+/// Gives a message back unread: it can be received again.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_pipe_put_back(pipe: *const shc_pipe, item: *const shc_item) -> shc_status {
+    guard(|| unsafe {
+        let pipe = shc_pipe::borrow(pipe)?;
+        if let Some(item) = item.as_ref()
+            && item.claim[1] == shc_item::OWN
+        {
+            pipe.keep(pipe.take_back(item)?);
+            return Ok(SHC_OK);
+        }
+        let ring = pipe.incoming()?;
+        let (claim, _) = shc_item::read(item, &ring)?;
+        ring.put_back(&claim);
         Ok(SHC_OK)
     })
 }

@@ -179,9 +179,9 @@ fn refuse<T>(value: &RawValue, what: &str) -> Result<T> {
     fail!(WrongType, "{} does not hold {what}", value.handle.describe())
 }
 
-/// Converts an amount to the type of a value.
-fn narrow<T: TryFrom<i64>>(value: &RawValue, amount: i64) -> Result<T> {
-    match T::try_from(amount) {
+/// Converts an amount to the type of a value; of an unsigned one also a negative amount, which wraps around.
+fn narrow<T: TryFrom<i64>, S: TryFrom<i64>>(value: &RawValue, amount: i64, wrap: fn(S) -> T) -> Result<T> {
+    match T::try_from(amount).or_else(|_| S::try_from(amount).map(wrap)) {
         Ok(amount) => Ok(amount),
         Err(_) => fail!(ValueRange, "{amount} cannot be added to {}", value.handle.describe()),
     }
@@ -198,12 +198,12 @@ pub unsafe extern "C" fn shc_value_add_int(
     guard(|| {
         let value = unsafe { shc_value::borrow(value)? };
         let before = match value.typecode() {
-            'b' => add::<i8>(value, narrow(value, amount)?)?.into(),
-            'B' => add::<u8>(value, narrow::<i8>(value, amount)? as u8)?.into(),
-            'h' => add::<i16>(value, narrow(value, amount)?)?.into(),
-            'H' => add::<u16>(value, narrow::<i16>(value, amount)? as u16)?.into(),
-            'i' => add::<i32>(value, narrow(value, amount)?)?.into(),
-            'I' => add::<u32>(value, narrow::<i32>(value, amount)? as u32)?.into(),
+            'b' => add::<i8>(value, narrow(value, amount, |same: i8| same)?)?.into(),
+            'B' => add::<u8>(value, narrow(value, amount, |wraps: i8| wraps as u8)?)?.into(),
+            'h' => add::<i16>(value, narrow(value, amount, |same: i16| same)?)?.into(),
+            'H' => add::<u16>(value, narrow(value, amount, |wraps: i16| wraps as u16)?)?.into(),
+            'i' => add::<i32>(value, narrow(value, amount, |same: i32| same)?)?.into(),
+            'I' => add::<u32>(value, narrow(value, amount, |wraps: i32| wraps as u32)?)?.into(),
             'l' | 'q' => add::<i64>(value, amount)?,
             'L' | 'Q' => add::<u64>(value, amount as u64)? as i64,
             _ => return refuse(value, "an integer"),

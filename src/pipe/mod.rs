@@ -433,7 +433,7 @@ impl Pipe {
             return Ok(len);
         }
         match message.0 {
-            Place::Cell(item) => item.put_back(),
+            Place::Cell(item) => item.untake(),
             Place::Own(bytes) => self.keep(bytes),
         }
         fail!(BufferTooSmall, "the message has {len} bytes, the buffer {size}; it can still be received")

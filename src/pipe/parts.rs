@@ -117,7 +117,7 @@ impl Pipe {
         if !joining.locked {
             let seg = &**self.handle.segment();
             if word.lock(seg, Deadline::Now).is_err() {
-                ring.put_back(claim);
+                ring.untake(claim);
                 drop(joining);
                 let _ = word.lock(seg, deadline)?;
                 self.joining.lock().locked = true;

@@ -503,6 +503,14 @@ impl<'a> Item<'a> {
         self.claim.deliveries.into()
     }
 
+    /// [`put_back`](Self::put_back) where the delivery is not to count.
+    pub(crate) fn untake(self) {
+        if self.ring.me() == Ok(self.me) {
+            self.ring.untake(&self.claim);
+        }
+        std::mem::forget(self);
+    }
+
     /// Lets somebody else have the item, as this process's death would.
     pub fn put_back(self) {
         if self.ring.me() == Ok(self.me) {

@@ -827,6 +827,12 @@ impl<'a> Ring<'a> {
         self.wake_after_take();
     }
 
+    /// [`put_back`](Self::put_back) of an item that was not looked at: this delivery does not count.
+    pub fn untake(&self, claim: &Claim) {
+        self.cell(claim.ticket).deliveries.store(claim.deliveries - 1, Relaxed);
+        self.put_back(claim);
+    }
+
     /// Makes a taken item one that others can take, as the death of its taker would.
     pub fn put_back(&self, claim: &Claim) {
         loop {
@@ -852,7 +858,11 @@ impl<'a> Ring<'a> {
         let seen = self.state(claim.ticket);
         let state = if writing { seen.state() == WRITING } else { matches!(seen.state(), READING | HELD) };
         let ahead = seen.ahead_of(claim.ticket);
-        let mine = seen.label() == me && state && (ahead == 0 || ahead > 0 && seen.state() == HELD);
+        let cell = self.cell(claim.ticket);
+        // The same item at the same delivery: a claim that was given back must not give back a later one.
+        let same = writing
+            || cell.number.load(Relaxed) == claim.number && cell.deliveries.load(Relaxed) == claim.deliveries;
+        let mine = seen.label() == me && state && same && (ahead == 0 || ahead > 0 && seen.state() == HELD);
         let room = match claim.block {
             0 => self.shape.inline(),
             word => {

@@ -36,9 +36,10 @@ use crate::layout::{
     self, BYTE_ORDER, EPHEMERAL, Header, Kind, LAYOUT_VERSION, LOCK_PROTOCOL, MAGIC, MAX_PARTICIPANTS,
     SEAT_FREE, WORD_BYTES,
 };
+use crate::sys::futex::Sleep;
 use crate::sys::lease::{self, Lease, Mode};
 use crate::sys::map::Map;
-use crate::sys::{process, shm, socket};
+use crate::sys::{poll, process, shm, socket};
 use crate::wait::Label;
 
 /// How often all seats are looked at before the table is said to be full.
@@ -142,7 +143,9 @@ impl SegmentOptions {
         loop {
             match self.open_now(name) {
                 Err(e) if e.kind() == ErrorKind::NotFound && start.elapsed() < self.wait => {
-                    std::thread::sleep(Duration::from_millis(1).min(self.wait));
+                    if poll::pause()? == Sleep::Interrupted {
+                        return Err(ErrorKind::Interrupted.into());
+                    }
                 }
                 other => return other,
             }

@@ -1,7 +1,7 @@
 //! Waiting for descriptors (poll(2)), and an event descriptor to ring from another thread (eventfd(2)).
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd};
 
 use super::clock::now;
@@ -39,6 +39,13 @@ impl Bell {
     }
 }
 
+impl Bell {
+    /// Makes it unreadable. (It can only fail when it is unreadable anyway.)
+    pub fn clear(&self) {
+        let _ = (&self.0).read_exact(&mut [0; 8]);
+    }
+}
+
 impl AsFd for Bell {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
@@ -58,6 +65,11 @@ fn call(records: &mut [libc::pollfd], timeout_ms: i32) -> Result<Option<usize>> 
         _ if errno() == libc::EINTR => Ok(None),
         _ => Err(io_error("poll", &std::io::Error::last_os_error())),
     }
+}
+
+/// Does nothing for a millisecond, or until a signal handler has run.
+pub fn pause() -> Result<Sleep> {
+    Ok(if call(&mut [], 1)?.is_some() { Sleep::TimedOut } else { Sleep::Interrupted })
 }
 
 /// The numbers of those descriptors that are ready, without waiting.

@@ -14,9 +14,16 @@
 //!
 //! `futex_waitv(2)` is in Linux since 5.16; on older kernels the call looks every millisecond.
 
+mod bell;
+#[cfg(feature = "async")]
+mod future;
+mod reactor;
+
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32 as LocalU32, Ordering};
+
+pub use bell::Bell;
 
 use crate::atomic::{SeqCst, fence};
 use crate::error::{ErrorKind, Result, fail};
@@ -27,7 +34,7 @@ use crate::segment::attach::Attached;
 use crate::sync::{Event, Lock, Semaphore};
 use crate::sys::clock::Deadline;
 use crate::sys::futex::{self, Sleep};
-use crate::sys::poll::{self, Bell, Wanted};
+use crate::sys::poll::{self, Wanted};
 use crate::wait::{Peers, WaitWord};
 
 /// How often a waiter looks after the participants of its segments.
@@ -228,7 +235,7 @@ fn sleep(
     let slept = if descriptors.is_empty() {
         futex::wait_any(words, at)
     } else {
-        let bell = Bell::new()?;
+        let bell = poll::Bell::new()?;
         let silence = LocalU32::new(0);
         std::thread::scope(|scope| {
             if !words.is_empty() {

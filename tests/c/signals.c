@@ -1,0 +1,133 @@
+/* A signal whose handler was installed without SA_RESTART ends each call that waits, and nothing has
+ * happened. */
+
+#include "check.h"
+
+#include <sys/time.h>
+
+#define TICK_US 20000
+
+static volatile sig_atomic_t ticks;
+/* What the handler releases, if it is to. */
+static shc_semaphore *volatile released;
+
+/* The alarm comes again and again, because one that comes before the call sleeps ends no sleep. */
+static void on_alarm(int signal) {
+    static const char hung[] = "signals.c: a call was not interrupted\n";
+    (void)signal;
+    if (released != NULL) shc_semaphore_release(released, 1);
+    if (++ticks < WATCHDOG * (1000000 / TICK_US)) return;
+    if (write(STDERR_FILENO, hung, sizeof hung - 1) >= 0) _exit(1);
+    _exit(2);
+}
+
+#define INTERRUPTED(call)                                                                                    \
+    do {                                                                                                     \
+        ticks = 0;                                                                                           \
+        STATUS(SHC_INTERRUPTED, call);                                                                       \
+        CHECK(ticks > 0);                                                                                    \
+    } while (0)
+
+int main(void) {
+    const struct itimerval repeat = {{0, TICK_US}, {0, TICK_US}};
+    const shc_buffer one = {"x", 1};
+    const shc_type type = code('i');
+    shc_segment *segment = test_segment("signals");
+    shc_queue_options options;
+    struct sigaction action;
+    shc_value *value = NULL;
+    shc_array *array = NULL;
+    shc_lock *lock = NULL;
+    shc_semaphore *semaphore = NULL;
+    shc_queue *empty = NULL, *full = NULL;
+    shc_pipe *a = NULL, *b = NULL;
+    shc_item item;
+    shc_slot slot;
+    char seen[8] = "zzzzzzz";
+    size_t len = 99, lens[1] = {99};
+    uint32_t permits = 99;
+    bool ready = true;
+
+    OK(shc_value_create(segment, "value", &type, NULL, &value));
+    OK(shc_array_create(segment, "array", &type, 1, &array));
+    OK(shc_lock_create(segment, "lock", &lock));
+    OK(shc_semaphore_create(segment, "semaphore", 0, &semaphore));
+    memset(&options, 0, sizeof options);
+    options.struct_size = sizeof options;
+    options.capacity = 1;
+    OK(shc_queue_create(segment, "empty", &options, &empty));
+    OK(shc_queue_create(segment, "full", &options, &full));
+    OK(shc_pipe_create(segment, "pipe", NULL, &a, &b));
+    OK(shc_value_lock(value, 0));
+    OK(shc_array_lock(array, 0));
+    OK(shc_lock_acquire(lock, 0));
+    OK(shc_queue_put(full, "x", 1, 0));
+    while (shc_pipe_send(b, "x", 1, 0) == SHC_OK) continue;
+
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_alarm;
+    CHECK(sigaction(SIGALRM, &action, NULL) == 0);
+    CHECK(setitimer(ITIMER_REAL, &repeat, NULL) == 0);
+
+    const int64_t timeouts[] = {-1, LONG_NS * 4};
+    for (int i = 0; i < 2; i++) {
+        const int64_t timeout = timeouts[i];
+        INTERRUPTED(shc_value_lock(value, timeout));
+        INTERRUPTED(shc_array_lock(array, timeout));
+        INTERRUPTED(shc_lock_acquire(lock, timeout));
+        INTERRUPTED(shc_semaphore_acquire(semaphore, timeout));
+        INTERRUPTED(shc_queue_put(full, "x", 1, timeout));
+        INTERRUPTED(shc_queue_put_many(full, &one, 1, timeout, &len));
+        INTERRUPTED(shc_queue_reserve(full, 1, timeout, &slot));
+        INTERRUPTED(shc_queue_get(empty, seen, sizeof seen, timeout, &len));
+        INTERRUPTED(shc_queue_get_many(empty, seen, sizeof seen, lens, 1, timeout, &len));
+        INTERRUPTED(shc_queue_recv(empty, timeout, &item));
+        INTERRUPTED(shc_pipe_send(b, "x", 1, timeout));
+        INTERRUPTED(shc_pipe_reserve(b, 1, timeout, &slot));
+        INTERRUPTED(shc_pipe_recv(b, seen, sizeof seen, timeout, &len));
+        INTERRUPTED(shc_pipe_recv_in_place(b, timeout, &item));
+        INTERRUPTED(shc_pipe_poll(b, timeout, &ready));
+    }
+    CHECK(len == 99 && lens[0] == 99 && seen[0] == 'z' && ready);
+
+    /* A handler may release a semaphore. */
+    ticks = 0;
+    released = semaphore;
+    for (int i = 0; i < 3; i++) {
+        shc_status status;
+        do status = shc_semaphore_acquire(semaphore, -1);
+        while (status == SHC_INTERRUPTED);
+        STATUS(SHC_OK, status);
+    }
+    released = NULL;
+    while (shc_semaphore_acquire(semaphore, 0) == SHC_OK) continue;
+
+    /* Calls that need not wait are not interrupted. */
+    ticks = 0;
+    OK(shc_semaphore_release(semaphore, 1));
+    for (int i = 0; i < 100000; i++) {
+        OK(shc_semaphore_acquire(semaphore, -1));
+        OK(shc_semaphore_release(semaphore, 1));
+    }
+    OK(shc_semaphore_value(semaphore, &permits));
+    CHECK(permits == 1);
+    OK(shc_value_unlock(value));
+    OK(shc_array_unlock(array));
+    OK(shc_lock_release(lock));
+    OK(shc_queue_qsize(full, &len));
+    CHECK(len == 1);
+    OK(shc_queue_qsize(empty, &len));
+    CHECK(len == 0);
+
+    OK(shc_pipe_close(b));
+    OK(shc_pipe_close(a));
+    OK(shc_queue_close(full));
+    OK(shc_queue_close(empty));
+    OK(shc_semaphore_close(semaphore));
+    OK(shc_lock_close(lock));
+    OK(shc_array_close(array));
+    OK(shc_value_close(value));
+    OK(shc_segment_close(segment));
+    puts("ok");
+    return 0;
+}
