@@ -22,7 +22,7 @@ use crate::atomic::{Acquire, AtomicU32, Relaxed, Release, SeqCst, fence};
 use crate::error::{Error, ErrorKind, Result, fail};
 use crate::latch::LockWord;
 use crate::layout::{Kind, Row, Spec, describe};
-use crate::queue::ring::{self, Claim, Ring, Shape, Side};
+use crate::queue::ring::{self, Accept, Claim, Ring, Shape, Side};
 use crate::queue::{Item, Reservation};
 use crate::segment::Segment;
 use crate::segment::attach::Shared;
@@ -452,12 +452,12 @@ impl Pipe {
         }))
     }
 
-    /// Takes the next message or part without a guard.
-    fn take_claim(&self, held: bool, deadline: Deadline) -> Result<(Ring<'_>, Claim)> {
+    /// Takes the next message or part without a guard; `None` when it is not acceptable.
+    fn take_claim(&self, held: bool, accept: Accept, deadline: Deadline) -> Result<Option<Claim>> {
         let ring = self.incoming()?;
         loop {
-            match ring.take(held, deadline, &self.epoch, || self.peer_is_gone(), || self.suspect()) {
-                Ok(claim) => return Ok((ring, claim)),
+            match ring.take(held, accept, deadline, &self.epoch, || self.peer_is_gone(), || self.suspect()) {
+                Ok(claim) => return Ok(claim),
                 // Unless somebody has opened the other end at this very moment.
                 Err(e) if e.kind() == ErrorKind::Closed && !self.mark_gone() => {}
                 Err(e) => return Err(self.explain(e)),

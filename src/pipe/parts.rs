@@ -7,9 +7,9 @@
 //! ```
 //!
 //! The sender holds the direction's `sender` lock from its first part to its last, so that there is one such
-//! message at a time; ordinary messages may come between its parts. A receiver that meets a part takes the
-//! direction's `receiver` lock, or leaves the part to who has it, and joins parts to the last one in memory
-//! of its own.
+//! message at a time; ordinary messages may come between its parts. Only who has the direction's `receiver` lock
+//! takes parts (who has not leaves them where they are and waits for it), and joins them, to the last one, in
+//! memory of its own.
 //!
 //! A death of the sender, or a deadline, leaves parts without a last one: the next FIRST drops them, and a
 //! part that does not continue where the last one ended is dropped too. A receiver that is killed loses the
@@ -19,9 +19,13 @@ use std::collections::VecDeque;
 
 use super::Pipe;
 use crate::error::{Error, ErrorKind, Result};
-use crate::queue::ring::{self, Claim, Ring};
+use crate::latch::LockWord;
+use crate::queue::ring::{self, Accept, Claim, Ring};
 use crate::segment::Segment;
 use crate::sys::clock::Deadline;
+use crate::sys::fork::ForkGuard;
+use crate::sys::futex::Sleep;
+use crate::sys::poll;
 
 const MORE: u16 = 1;
 const CONTINUED: u16 = 2;
@@ -89,12 +93,13 @@ impl Pipe {
             return Ok(Received::Joined(message));
         }
         loop {
-            let (ring, claim) = self.take_claim(held, deadline)?;
-            if claim.marks == 0 {
-                return Ok(Received::Claimed(ring, claim));
-            }
-            if let Some(message) = self.join(&ring, &claim, held, deadline)? {
-                return Ok(Received::Joined(message));
+            match self.take_claim(held, Accept::Unmarked, deadline)? {
+                Some(claim) => return Ok(Received::Claimed(self.incoming()?, claim)),
+                None => {
+                    if let Some(received) = self.join(held, deadline)? {
+                        return Ok(received);
+                    }
+                }
             }
         }
     }
@@ -104,40 +109,65 @@ impl Pipe {
         self.joining.lock().kept.push_front(message);
     }
 
-    /// Adds a part; the message, if that was its last one.
-    fn join(
+    /// Takes parts, as the only one to do so, until a message is whole; also what comes between parts. `None`
+    /// when what was taken belongs to no message.
+    fn join(&self, held: bool, deadline: Deadline) -> Result<Option<Received<'_>>> {
+        let mut joining = self.begin_joining(deadline)?;
+        let received = self.take_parts(&mut joining, held, deadline);
+        // In the middle of a message the right is kept: nobody else could go on with it.
+        if joining.parts.is_empty() {
+            joining.locked = false;
+            self.receiver_word().unlock(self.handle.me()?)?;
+        }
+        received
+    }
+
+    fn take_parts(
         &self,
-        ring: &Ring<'_>,
-        claim: &Claim,
+        joining: &mut Joining,
         held: bool,
         deadline: Deadline,
-    ) -> Result<Option<Vec<u8>>> {
-        let mut joining = self.joining.lock();
-        let word = &self.head().receivers[self.end.other() as usize];
-        if !joining.locked {
-            let seg = &**self.handle.segment();
-            if word.lock(seg, Deadline::Now).is_err() {
-                ring.untake(claim);
-                drop(joining);
-                let _ = word.lock(seg, deadline)?;
-                self.joining.lock().locked = true;
-                return Ok(None);
+    ) -> Result<Option<Received<'_>>> {
+        let ring = self.incoming()?;
+        loop {
+            let Some(claim) = self.take_claim(held, Accept::All, deadline)? else { continue };
+            if claim.marks == 0 {
+                return Ok(Some(Received::Claimed(ring, claim)));
             }
+            // SAFETY: the claim's bytes are this process's until it is released.
+            let bytes = unsafe { std::slice::from_raw_parts(claim.data, claim.len) };
+            let added = joining.add(claim.marks, bytes);
+            ring.release(&claim, held);
+            added?;
+            if claim.marks & MORE == 0 {
+                let message = std::mem::take(&mut joining.parts);
+                // A last part without the others is what a dead sender or receiver left.
+                return Ok(Some(message).filter(|message| !message.is_empty()).map(Received::Joined));
+            }
+        }
+    }
+
+    fn receiver_word(&self) -> &LockWord {
+        &self.head().receivers[self.end.other() as usize]
+    }
+
+    /// The right to take parts: among the threads that use this handle, and among all that receive at this end.
+    fn begin_joining(&self, deadline: Deadline) -> Result<ForkGuard<'_, Joining>> {
+        let mut joining = loop {
+            match self.joining.try_lock() {
+                Some(joining) => break joining,
+                None if deadline == Deadline::Now => return Err(ErrorKind::WouldBlock.into()),
+                None if deadline.passed() => return Err(ErrorKind::TimedOut.into()),
+                // Another thread is at it, which may take as long as its message.
+                None if poll::pause()? == Sleep::Interrupted => return Err(ErrorKind::Interrupted.into()),
+                None => {}
+            }
+        };
+        if !joining.locked {
+            let _ = self.receiver_word().lock(&**self.handle.segment(), deadline)?;
             joining.locked = true;
         }
-        // SAFETY: the claim's bytes are this process's until it is released.
-        let bytes = unsafe { std::slice::from_raw_parts(claim.data, claim.len) };
-        let added = joining.add(claim.marks, bytes);
-        ring.release(claim, held);
-        added?;
-        if claim.marks & MORE != 0 {
-            return Ok(None);
-        }
-        joining.locked = false;
-        word.unlock(self.handle.me()?)?;
-        let message = std::mem::take(&mut joining.parts);
-        // A last part without the others is what a dead sender or receiver left.
-        Ok(Some(message).filter(|message| !message.is_empty()))
+        Ok(joining)
     }
 
     /// Lets others join, when this handle will not.
@@ -146,7 +176,7 @@ impl Pipe {
         if std::mem::take(&mut joining.locked)
             && let Ok(me) = self.handle.me()
         {
-            let _ = self.head().receivers[self.end.other() as usize].unlock(me);
+            let _ = self.receiver_word().unlock(me);
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::segment::handle::{Handle, Part, Request, Verb};
 use crate::sys::clock::Deadline;
 use crate::wait::Label;
 use join::Join;
-use ring::{Claim, Ring, Shape};
+use ring::{Accept, Claim, Ring, Shape};
 
 /// How to create a [`Queue`].
 #[derive(Clone, Debug)]
@@ -320,7 +320,8 @@ impl Queue {
     /// Takes the oldest item without a guard.
     #[inline]
     pub(crate) fn take_claim(&self, held: bool, deadline: Deadline) -> Result<Claim> {
-        self.ring().take(held, deadline, &self.epoch, || false, || None).map_err(|e| self.explain(e))
+        let claim = self.ring().take(held, Accept::All, deadline, &self.epoch, || false, || None);
+        claim.map(|claim| claim.expect("anything is acceptable")).map_err(|e| self.explain(e))
     }
 
     /// The segment that it is in.

@@ -269,10 +269,21 @@ pub struct Claim {
     pub block: u64,
 }
 
+/// What a getter takes of what was [marked](Ring::commit_marked).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Accept {
+    /// Anything.
+    All,
+    /// Only what bears no marks; what does is left to somebody else, and nothing behind it is taken.
+    Unmarked,
+}
+
 /// What a getter found.
 enum Found {
     /// This cell was claimed.
     Item(u64),
+    /// The oldest item is not acceptable.
+    Refused,
     /// Nothing to get; this participant may yet put or give something back.
     Nothing(Option<Label>),
 }
@@ -611,13 +622,19 @@ impl<'a> Ring<'a> {
 
     /// Takes the oldest item as `taken` (READING, HELD, or FULL to only look), passing over cells that are
     /// being written.
-    fn claim_full(&self, me: Label, taken: u64, epoch: &std::sync::atomic::AtomicU64) -> Result<Found> {
+    fn claim_full(
+        &self,
+        me: Label,
+        taken: u64,
+        accept: Accept,
+        epoch: &std::sync::atomic::AtomicU64,
+    ) -> Result<Found> {
         use std::sync::atomic::Ordering::Relaxed as Local;
         let head = self.head();
         let reopened = head.reopened.load(Acquire);
         if reopened != epoch.load(Local) {
-            if let Some(ticket) = self.claim_reopened(me, taken) {
-                return Ok(Found::Item(ticket));
+            if let Some(found) = self.claim_reopened(me, taken, accept) {
+                return Ok(found);
             }
             epoch.store(reopened, Local);
         }
@@ -639,6 +656,9 @@ impl<'a> Ring<'a> {
                 if let Some(older) = older {
                     t = older;
                     continue;
+                }
+                if !self.is_acceptable(t, accept) {
+                    return Ok(Found::Refused);
                 }
                 if taken == FULL {
                     return Ok(Found::Item(t));
@@ -671,7 +691,7 @@ impl<'a> Ring<'a> {
 
     /// Takes the oldest item of all cells, wherever `head` is.
     #[cold]
-    fn claim_reopened(&self, me: Label, taken: u64) -> Option<u64> {
+    fn claim_reopened(&self, me: Label, taken: u64, accept: Accept) -> Option<Found> {
         loop {
             let near = self.head().head.load(Acquire);
             let full = (0..self.shape.cells).filter_map(|index| {
@@ -679,14 +699,23 @@ impl<'a> Ring<'a> {
                 (seen.state() == FULL).then(|| (seen.ticket(near), seen))
             });
             let (ticket, seen) = full.min_by_key(|(ticket, _)| ticket.wrapping_sub(near) as i64)?;
+            if !self.is_acceptable(ticket, accept) {
+                return Some(Found::Refused);
+            }
             if taken == FULL || self.cas(ticket, seen, State::new(ticket, me, taken)) {
-                return Some(ticket);
+                return Some(Found::Item(ticket));
             }
         }
     }
 
+    /// Whether a getter wants the item of a FULL cell. If it changes meanwhile, claiming it fails.
+    fn is_acceptable(&self, ticket: u64, accept: Accept) -> bool {
+        accept == Accept::All || self.cell(ticket).flags.load(Relaxed) & !SPILLED == 0
+    }
+
     /// Takes the oldest item, waiting until `deadline`; `held` for as long as its work lasts. The claim must
-    /// be [released](Self::release). `gone` says, when there is nothing, why nothing will ever come.
+    /// be [released](Self::release). `None` when the oldest item is not acceptable. `gone` says, when there is
+    /// nothing, whether nothing will ever come.
     ///
     /// # Errors
     /// `Closed`, `WouldBlock`, `TimedOut`, `Interrupted`, `Corrupted`.
@@ -694,19 +723,19 @@ impl<'a> Ring<'a> {
     pub fn take(
         &self,
         held: bool,
+        accept: Accept,
         deadline: Deadline,
         epoch: &std::sync::atomic::AtomicU64,
         gone: impl Fn() -> bool,
         suspect: impl Fn() -> Option<Label>,
-    ) -> Result<Claim> {
+    ) -> Result<Option<Claim>> {
         let me = self.part.seg.me()?;
         let taken = if held { HELD } else { READING };
-        if let Found::Item(ticket) = self.claim_full(me, taken, epoch)? {
-            return self.taken(ticket);
-        }
         let blocker = std::cell::Cell::new(None);
-        let attempt = || match self.claim_full(me, taken, epoch)? {
-            Found::Item(ticket) => Ok(Some(ticket)),
+        // The ticket that was claimed, or `None` for one that is not acceptable.
+        let attempt = || match self.claim_full(me, taken, accept, epoch)? {
+            Found::Item(ticket) => Ok(Some(Some(ticket))),
+            Found::Refused => Ok(Some(None)),
             Found::Nothing(awaited) => {
                 blocker.set(awaited);
                 Ok(None)
@@ -726,6 +755,9 @@ impl<'a> Ring<'a> {
                 None => Err(ErrorKind::Closed.into()),
             }
         };
+        if let Some(ticket) = attempt()? {
+            return ticket.map(|ticket| self.taken(ticket)).transpose();
+        }
         let ticket = match if deadline == Deadline::Now { None } else { crate::wait::spin(attempt)? } {
             Some(ticket) => ticket,
             None => {
@@ -736,7 +768,7 @@ impl<'a> Ring<'a> {
                 ticket?
             }
         };
-        self.taken(ticket)
+        ticket.map(|ticket| self.taken(ticket)).transpose()
     }
 
     /// Whether any other participant has a cell whose item may yet appear.
@@ -966,7 +998,8 @@ impl<'a> Ring<'a> {
         suspect: impl Fn() -> Option<Label>,
     ) -> Result<()> {
         let me = self.part.seg.me()?;
-        let full = || Ok(matches!(self.claim_full(me, FULL, epoch)?, Found::Item(_)).then_some(()));
+        let full =
+            || Ok(matches!(self.claim_full(me, FULL, Accept::All, epoch)?, Found::Item(_)).then_some(()));
         if deadline != Deadline::Now && crate::wait::spin(full)?.is_some() {
             return Ok(());
         }

@@ -109,6 +109,11 @@ impl<T> ForkLock<T> {
         ForkGuard { lock: self }
     }
 
+    /// Takes the lock if it is free.
+    pub fn try_lock(&self) -> Option<ForkGuard<'_, T>> {
+        self.word.compare_exchange(0, 1, Acquire, Relaxed).is_ok().then(|| ForkGuard { lock: self })
+    }
+
     /// Takes the lock without a guard, to be paired with [`release`](Self::release).
     pub fn acquire(&self) {
         if self.word.compare_exchange(0, 1, Acquire, Relaxed).is_ok() {
