@@ -3,8 +3,9 @@
  * process means to each object.
  *
  * - Segments and objects are handles: movable, not copyable, closed when destroyed. An object keeps its
- *   segment open, so they may be destroyed in any order. Closing never unlinks. Guards (Guard, Item, Message,
- *   Slot, MessageSlot) must not outlive the object that they are of; nothing here throws from a destructor.
+ *   segment open, so they may be destroyed in any order. Closing never unlinks. Guards (Guard, SharedGuard,
+ *   Item, Message, Slot, MessageSlot) and an Interest must not outlive the object that they are of; nothing
+ *   here throws from a destructor.
  * - All threads may use a handle at once, and so may a forked child, which is a participant of its own; only
  *   a handle that is moved, assigned or destroyed must be used by nobody else. A guard belongs to one thread
  *   at a time, and in a forked child it does nothing: what it stands for is the parent's.
@@ -25,6 +26,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <exception>
 #include <iterator>
 #include <memory>
 #include <new>
@@ -43,11 +45,18 @@ class Error : public std::runtime_error {
   public:
     Error(shc_status code, const std::string &what) : std::runtime_error(what), code_(code) {}
 
-    /// One of SHC_ERR_*, or SHC_INTERRUPTED, or SHC_CLOSED from a call that has no other way to say so.
+    /// One of SHC_ERR_*, or SHC_INTERRUPTED, or SHC_CLOSED or SHC_BROKEN from a call that has no other way to
+    /// say so.
     shc_status code() const noexcept { return code_; }
 
   private:
     shc_status code_;
+};
+
+/// Somebody has declared what a Lock protects to be beyond repair: SHC_ERR_POISONED.
+class Poisoned : public Error {
+  public:
+    explicit Poisoned(const std::string &what) : Error(SHC_ERR_POISONED, what) {}
 };
 
 /// How a call ended that is no mistake; true if it did what it was to do.
@@ -104,9 +113,11 @@ constexpr std::uint32_t abi_version = 1;
 [[noreturn]] inline void raise(shc_status status) {
     if (status == SHC_INTERRUPTED) throw Error(status, "interrupted by a signal");
     if (status == SHC_CLOSED) throw Error(status, "closed");
+    if (status == SHC_BROKEN) throw Error(status, "the barrier is broken");
     if (status > 0) throw Error(status, "the call could not wait any longer");
     std::array<char, 1024> text{};
     shc_last_error(text.data(), text.size());
+    if (status == SHC_ERR_POISONED) throw Poisoned(text.data());
     throw Error(status, text.data());
 }
 
@@ -141,6 +152,24 @@ std::int64_t timeout(const std::chrono::duration<Rep, Period> &duration) noexcep
     return static_cast<long double>(whole) < exact.count() ? whole + 1 : whole;
 }
 
+/// A timeout of C's that several calls share.
+class Countdown {
+  public:
+    explicit Countdown(std::int64_t timeout_ns) noexcept
+        : timeout_(timeout_ns), start_(std::chrono::steady_clock::now()) {}
+
+    /// What is left of it.
+    std::int64_t left() const noexcept {
+        if (timeout_ <= 0) return timeout_;
+        const auto gone = std::chrono::steady_clock::now() - start_;
+        return timeout(std::chrono::nanoseconds(timeout_) - gone);
+    }
+
+  private:
+    std::int64_t timeout_;
+    std::chrono::steady_clock::time_point start_;
+};
+
 /// A name as C takes it.
 class Name {
   public:
@@ -170,6 +199,11 @@ inline void close(shc_lock *handle) noexcept { shc_lock_close(handle); }
 inline void close(shc_semaphore *handle) noexcept { shc_semaphore_close(handle); }
 inline void close(shc_queue *handle) noexcept { shc_queue_close(handle); }
 inline void close(shc_pipe *handle) noexcept { shc_pipe_close(handle); }
+inline void close(shc_rlock *handle) noexcept { shc_rlock_close(handle); }
+inline void close(shc_rwlock *handle) noexcept { shc_rwlock_close(handle); }
+inline void close(shc_condition *handle) noexcept { shc_condition_close(handle); }
+inline void close(shc_event *handle) noexcept { shc_event_close(handle); }
+inline void close(shc_barrier *handle) noexcept { shc_barrier_close(handle); }
 
 /// Closes an object, and only then lets go of its segment.
 template <class C> struct Closer {
@@ -241,13 +275,50 @@ inline shc_status lock(const shc_lock *handle, std::int64_t t) noexcept {
 }
 inline shc_status lock(const shc_value *handle, std::int64_t t) noexcept { return shc_value_lock(handle, t); }
 inline shc_status lock(const shc_array *handle, std::int64_t t) noexcept { return shc_array_lock(handle, t); }
+inline shc_status lock(const shc_rlock *handle, std::int64_t t) noexcept {
+    return shc_rlock_acquire(handle, t);
+}
+inline shc_status lock(const shc_rwlock *handle, std::int64_t t) noexcept {
+    return shc_rwlock_acquire_write(handle, t);
+}
+inline shc_status lock(const shc_condition *handle, std::int64_t t) noexcept {
+    return shc_condition_acquire(handle, t);
+}
 inline shc_status unlock(const shc_lock *handle) noexcept { return shc_lock_release(handle); }
 inline shc_status unlock(const shc_value *handle) noexcept { return shc_value_unlock(handle); }
 inline shc_status unlock(const shc_array *handle) noexcept { return shc_array_unlock(handle); }
+inline shc_status unlock(const shc_rlock *handle) noexcept { return shc_rlock_release(handle); }
+inline shc_status unlock(const shc_rwlock *handle) noexcept { return shc_rwlock_release_write(handle); }
+inline shc_status unlock(const shc_condition *handle) noexcept { return shc_condition_release(handle); }
+inline shc_status unlock_shared(const shc_rwlock *handle) noexcept { return shc_rwlock_release_read(handle); }
 
 template <class C> class Lockable;
 
 } // namespace detail
+
+/// Something to wait for with wait_any or a Bell: made by the objects' readable(), writable(), when_set() and
+/// when_free(), and here of descriptors, which stay the caller's.
+class Interest {
+  public:
+    /// That a descriptor can be read from, or has ended.
+    static Interest readable(int fd) noexcept { return {SHC_FD_READABLE, fd, nullptr}; }
+    /// That a descriptor can be written to, or has ended.
+    static Interest writable(int fd) noexcept { return {SHC_FD_WRITABLE, fd, nullptr}; }
+    /// The end of a process, by its pidfd; it need not be a participant.
+    static Interest exited(int pidfd) noexcept { return readable(pidfd); }
+
+    const shc_interest &native() const noexcept { return interest_; }
+
+  private:
+    friend class Lock;
+    friend class Semaphore;
+    friend class Event;
+    friend class Queue;
+    friend class Pipe;
+    Interest(std::uint32_t what, int fd, const void *object) noexcept : interest_{what, fd, object} {}
+
+    shc_interest interest_;
+};
 
 /// Bytes to be read that belong to somebody else: made of text, of a pointer and a size, or of whatever has
 /// data() and size() of plain elements (std::string, std::vector, std::array).
@@ -386,6 +457,36 @@ class Segment {
     static Segment open_or_create(std::string_view name, const SegmentOptions &options = {}) {
         return Segment(shc_segment_open_or_create, name, options);
     }
+    /// A segment without a name, which nobody can unlink, squat or truncate. It is handed on by fork, and as
+    /// a descriptor.
+    static Segment create_anonymous(const SegmentOptions &options = {}) {
+        return Segment(
+            [&](shc_segment **out) { return shc_segment_create_anonymous(options.native(), out); });
+    }
+    /// Attaches to an anonymous segment by a descriptor of it, which stays the caller's.
+    static Segment from_fd(int fd) {
+        return Segment([&](shc_segment **out) { return shc_segment_from_fd(fd, out); });
+    }
+    /// Attaches to an anonymous segment that comes over a Unix socket; throws SHC_CLOSED when the socket was
+    /// closed, or something else came.
+    static Segment receive_over(int socket) {
+        return Segment([&](shc_segment **out) { return shc_segment_receive_over(socket, out); });
+    }
+    /// Lays a new segment over `size` bytes of shared memory that the caller has mapped and keeps mapped,
+    /// aligned to a page. `name` is that of the file that keeps the leases; unlink removes it.
+    static Segment create_over(std::string_view name, void *memory, std::size_t size,
+                               const SegmentOptions &options = {}) {
+        return Segment([&](shc_segment **out) {
+            return shc_segment_create_over(detail::Name(name), memory, size, options.native(), out);
+        });
+    }
+    /// Attaches to a segment that was laid over the same memory, wherever this process has it mapped.
+    static Segment open_over(std::string_view name, void *memory, std::size_t size,
+                             const SegmentOptions &options = {}) {
+        return Segment([&](shc_segment **out) {
+            return shc_segment_open_over(detail::Name(name), memory, size, options.native(), out);
+        });
+    }
     /// Takes the name from a segment. Who is attached goes on with it.
     static void unlink(std::string_view name) { detail::check(shc_segment_unlink(detail::Name(name))); }
     /// Removes ephemeral and unfinished segments that nobody lives in; how many.
@@ -404,6 +505,11 @@ class Segment {
         attachment_->handle = nullptr;
         attachment_.reset();
     }
+
+    /// A descriptor of an anonymous segment, for another process to attach by. The caller closes it.
+    int to_fd() const { return get<std::int32_t>(shc_segment_to_fd); }
+    /// Hands an anonymous segment over a connected Unix socket.
+    void send_over(int socket) const { detail::check(shc_segment_send_over(native(), socket)); }
 
     std::string name() const {
         std::array<char, 256> text{};
@@ -456,12 +562,13 @@ class Segment {
     Segment &operator=(const Segment &) = delete;
 
   private:
-    template <class Verb> Segment(Verb verb, std::string_view name, const SegmentOptions &options)
-        : attachment_(std::make_shared<detail::Attachment>()) {
+    template <class Call> explicit Segment(Call call) : attachment_(std::make_shared<detail::Attachment>()) {
         if (shc_abi_version() != detail::abi_version)
             throw Error(SHC_ERR_INCOMPATIBLE, "the library does not have the ABI that this header is for");
-        detail::check(verb(detail::Name(name), options.native(), &attachment_->handle));
+        detail::check(call(&attachment_->handle));
     }
+    template <class Verb> Segment(Verb verb, std::string_view name, const SegmentOptions &options)
+        : Segment([&](shc_segment **out) { return verb(detail::Name(name), options.native(), out); }) {}
 
     template <class T, class Call> T get(Call call) const {
         T out{};
@@ -484,8 +591,9 @@ class Segment {
 };
 
 /// Holds a lock, and gives it back when destroyed. In a forked child it does nothing, unless the child has
-/// acquired the same lock itself meanwhile: leave the guards of the parent behind before that.
-template <class C> class [[nodiscard]] Guard {
+/// acquired the same lock itself meanwhile: leave the guards of the parent behind before that. That of an
+/// RLock or a Condition is destroyed by the thread that acquired it.
+template <class C, shc_status (*GiveBack)(const C *) noexcept = detail::unlock> class [[nodiscard]] Guard {
   public:
     /// Whether the previous owner died while it held the lock, so that what it protects may be half changed.
     /// Every owner is told until one gives the lock back in good order.
@@ -493,7 +601,12 @@ template <class C> class [[nodiscard]] Guard {
 
     /// Gives the lock back now, and throws if that fails.
     void unlock() {
-        if (const C *handle = std::exchange(handle_, nullptr)) detail::check(detail::unlock(handle));
+        if (const C *handle = std::exchange(handle_, nullptr)) detail::check(GiveBack(handle));
+    }
+    /// Gives a Lock back so that nobody can acquire it any more: what it protects is beyond repair.
+    void poison() {
+        static_assert(std::is_same_v<C, shc_lock>, "only a Lock is poisoned");
+        if (const C *handle = std::exchange(handle_, nullptr)) detail::check(shc_lock_poison(handle));
     }
 
     Guard(Guard &&other) noexcept
@@ -506,11 +619,12 @@ template <class C> class [[nodiscard]] Guard {
     Guard(const Guard &) = delete;
     Guard &operator=(const Guard &) = delete;
     ~Guard() {
-        if (handle_) detail::unlock(handle_);
+        if (handle_) GiveBack(handle_);
     }
 
   private:
     friend class detail::Lockable<C>;
+    friend class RwLock;
     Guard(const C *handle, Acquired acquired) noexcept : handle_(handle), acquired_(acquired) {}
 
     const C *handle_;
@@ -554,13 +668,17 @@ template <class C> class Lockable {
     C *native() const noexcept { return handle_.get(); }
 
   protected:
+    /// An object of which no more than its name is asked.
+    template <class Verb> Lockable(Verb verb, const Segment &segment, std::string_view name)
+        : Lockable(make<C>(segment.attachment(),
+                           [&](shc_segment *in, C **out) { return verb(in, Name(name), out); })) {}
     explicit Lockable(Handle<C> handle) noexcept : handle_(std::move(handle)) {}
+
+    Acquired remember(Acquired acquired) noexcept { return last_ = acquired; }
 
     Handle<C> handle_;
 
   private:
-    Acquired remember(Acquired acquired) noexcept { return last_ = acquired; }
-
     bool within(std::int64_t timeout_ns) {
         const shc_status status = detail::lock(handle_.get(), timeout_ns);
         if (status == SHC_WOULD_BLOCK || status == SHC_TIMED_OUT) return false;
@@ -601,11 +719,172 @@ class Lock : public detail::Lockable<shc_lock> {
         return label;
     }
 
+    /// Gives the lock back so that nobody can acquire it any more: what it protects is beyond repair. All get
+    /// Poisoned, until somebody clears that.
+    void poison() { detail::check(shc_lock_poison(native())); }
+    /// Lets the lock be acquired again, when what it protects was made anew; whether it was poisoned.
+    bool clear_poison() {
+        bool was = false;
+        detail::check(shc_lock_clear_poison(native(), &was));
+        return was;
+    }
+
+    /// That nobody holds the lock.
+    Interest when_free() const noexcept { return {SHC_LOCK_FREE, -1, native()}; }
+
   private:
-    template <class Verb> Lock(Verb verb, const Segment &segment, std::string_view name)
-        : Lockable(detail::make<shc_lock>(segment.attachment(), [&](shc_segment *in, shc_lock **out) {
-              return verb(in, detail::Name(name), out);
-          })) {}
+    using Lockable::Lockable;
+};
+
+/// A lock that the thread which holds it can take again; it is free when that thread has released it as
+/// often. Of an owner that died the outermost lock() is told.
+class RLock : public detail::Lockable<shc_rlock> {
+  public:
+    using Guard = sharecell::Guard<shc_rlock>;
+
+    static RLock create(const Segment &segment, std::string_view name) {
+        return RLock(shc_rlock_create, segment, name);
+    }
+    static RLock open(const Segment &segment, std::string_view name) {
+        return RLock(shc_rlock_open, segment, name);
+    }
+    static RLock open_or_create(const Segment &segment, std::string_view name) {
+        return RLock(shc_rlock_open_or_create, segment, name);
+    }
+
+    /// The label of the participant that holds the lock, 0 if nobody does.
+    std::uint32_t holder() const {
+        std::uint32_t label = 0;
+        detail::check(shc_rlock_holder(native(), &label));
+        return label;
+    }
+
+  private:
+    using Lockable::Lockable;
+};
+
+/// A lock that any number of readers hold together, or one writer alone: SharedTimedLockable, so that
+/// std::shared_lock works. Not recursive. lock() and guard() are the writer's, and owner_died() tells of a
+/// writer that died what the last writer through this very object was told; readers ask what lock_shared()
+/// returned, or their guard.
+class RwLock : public detail::Lockable<shc_rwlock> {
+  public:
+    using Guard = sharecell::Guard<shc_rwlock>;
+    using SharedGuard = sharecell::Guard<shc_rwlock, detail::unlock_shared>;
+
+    static RwLock create(const Segment &segment, std::string_view name) {
+        return RwLock(shc_rwlock_create, segment, name);
+    }
+    static RwLock open(const Segment &segment, std::string_view name) {
+        return RwLock(shc_rwlock_open, segment, name);
+    }
+    static RwLock open_or_create(const Segment &segment, std::string_view name) {
+        return RwLock(shc_rwlock_open_or_create, segment, name);
+    }
+
+    /// Acquires the lock for reading, waiting for it.
+    Acquired lock_shared() { return detail::acquired(shc_rwlock_acquire_read(native(), detail::never)); }
+    /// Acquires the lock for reading if no writer has it or waits for it; whether it could.
+    bool try_lock_shared() { return shared_within(detail::now).has_value(); }
+    /// Acquires the lock for reading in time; whether it could.
+    template <class Rep, class Period>
+    bool try_lock_shared_for(const std::chrono::duration<Rep, Period> &duration) {
+        return shared_within(detail::timeout(duration)).has_value();
+    }
+    template <class Clock, class Duration>
+    bool try_lock_shared_until(const std::chrono::time_point<Clock, Duration> &time) {
+        return shared_within(detail::timeout(time - Clock::now())).has_value();
+    }
+    /// Gives the lock back after reading; throws SHC_ERR_NOT_HELD when no thread of this process reads.
+    void unlock_shared() { detail::check(shc_rwlock_release_read(native())); }
+
+    /// Acquires the lock for reading, and holds it as long as the guard lives.
+    SharedGuard shared_guard() { return {native(), lock_shared()}; }
+    /// The same if no writer has it or waits for it.
+    Result<SharedGuard> try_shared_guard() { return shared_guarded(detail::now); }
+    /// The same in time.
+    template <class Rep, class Period>
+    Result<SharedGuard> shared_guard_for(const std::chrono::duration<Rep, Period> &duration) {
+        return shared_guarded(detail::timeout(duration));
+    }
+
+  private:
+    using Lockable::Lockable;
+
+    Result<Acquired> shared_within(std::int64_t timeout_ns) {
+        const shc_status status = shc_rwlock_acquire_read(native(), timeout_ns);
+        if (status == SHC_WOULD_BLOCK || status == SHC_TIMED_OUT) return Outcome(status);
+        return detail::acquired(status);
+    }
+
+    Result<SharedGuard> shared_guarded(std::int64_t timeout_ns) {
+        const Result<Acquired> acquired = shared_within(timeout_ns);
+        if (!acquired) return acquired.outcome();
+        return SharedGuard(native(), *acquired);
+    }
+};
+
+/// Reads, and gives an RwLock back when destroyed.
+using SharedGuard = RwLock::SharedGuard;
+
+/// A condition variable with its lock, which is reentrant. Only who holds the lock waits and notifies; both
+/// throw SHC_ERR_NOT_HELD or SHC_ERR_NOT_OWNER without it. A notification that is spent on a process which
+/// dies passes on.
+class Condition : public detail::Lockable<shc_condition> {
+  public:
+    using Guard = sharecell::Guard<shc_condition>;
+
+    static Condition create(const Segment &segment, std::string_view name) {
+        return Condition(shc_condition_create, segment, name);
+    }
+    static Condition open(const Segment &segment, std::string_view name) {
+        return Condition(shc_condition_open, segment, name);
+    }
+    static Condition open_or_create(const Segment &segment, std::string_view name) {
+        return Condition(shc_condition_open_or_create, segment, name);
+    }
+
+    /// Gives the lock back, waits for a notification, and takes the lock again. When SHC_INTERRUPTED is
+    /// thrown the lock is held, too.
+    Acquired wait() { return remember(detail::acquired(shc_condition_wait(native(), detail::never))); }
+    /// Waits until `ready` returns true, which is asked with the lock held.
+    template <class Predicate> void wait(Predicate ready) {
+        while (!ready()) wait();
+    }
+    /// Waits for a notification that long; whether it came. The lock is held either way.
+    template <class Rep, class Period>
+    [[nodiscard]] bool wait_for(const std::chrono::duration<Rep, Period> &duration) {
+        return within(detail::timeout(duration));
+    }
+    /// Waits until `ready` returns true, that long at most; what it returned last.
+    template <class Rep, class Period, class Predicate>
+    [[nodiscard]] bool wait_for(const std::chrono::duration<Rep, Period> &duration, Predicate ready) {
+        const detail::Countdown countdown(detail::timeout(duration));
+        while (!ready()) {
+            if (!within(countdown.left())) return ready();
+        }
+        return true;
+    }
+    /// Wakes up to `count` of those who wait, the longest waiting first.
+    void notify(std::size_t count = 1) { detail::check(shc_condition_notify(native(), count)); }
+    /// Wakes all who wait.
+    void notify_all() { notify(SIZE_MAX); }
+    /// How many wait.
+    std::size_t waiters() const {
+        std::size_t count = 0;
+        detail::check(shc_condition_waiters(native(), &count));
+        return count;
+    }
+
+  private:
+    using Lockable::Lockable;
+
+    bool within(std::int64_t timeout_ns) {
+        const shc_status status = shc_condition_wait(native(), timeout_ns);
+        if (status == SHC_WOULD_BLOCK || status == SHC_TIMED_OUT) return false;
+        remember(detail::acquired(status));
+        return true;
+    }
 };
 
 /// A single value of a number, bool, char or plain_data type, with a lock of its own. Reads and writes are
@@ -791,8 +1070,34 @@ template <class T> class Array : public detail::Lockable<shc_array> {
     }
 };
 
+/// How to create a semaphore; see shc_semaphore_create_with.
+class SemaphoreOptions {
+  public:
+    /// With a first value.
+    explicit SemaphoreOptions(std::uint32_t value) noexcept : value_(value) {}
+
+    /// A release beyond the first value is an error.
+    SemaphoreOptions &bounded(bool yes = true) noexcept { return flag(SHC_SEMAPHORE_BOUNDED, yes); }
+    /// Permits are owned by processes: those of one that is killed come back, only who holds one can release
+    /// it, and the value never exceeds the first one, at most 65536.
+    SemaphoreOptions &undo(bool yes = true) noexcept { return flag(SHC_SEMAPHORE_UNDO, yes); }
+
+    std::uint32_t value() const noexcept { return value_; }
+    /// As C has them.
+    std::uint32_t flags() const noexcept { return flags_; }
+
+  private:
+    SemaphoreOptions &flag(std::uint32_t flag, bool yes) noexcept {
+        flags_ = yes ? flags_ | flag : flags_ & ~flag;
+        return *this;
+    }
+
+    std::uint32_t value_;
+    std::uint32_t flags_ = 0;
+};
+
 /// A counting semaphore, as std::counting_semaphore. A killed process does not give back what it had
-/// acquired.
+/// acquired, unless the semaphore was created with undo.
 class Semaphore {
   public:
     /// The most that a semaphore can be.
@@ -813,6 +1118,19 @@ class Semaphore {
             return shc_semaphore_open_or_create(in, detail::Name(name), value, out);
         });
     }
+    static Semaphore create(const Segment &segment, std::string_view name, const SemaphoreOptions &options) {
+        return Semaphore(segment, [&](shc_segment *in, shc_semaphore **out) {
+            return shc_semaphore_create_with(in, detail::Name(name), options.value(), options.flags(), out);
+        });
+    }
+    /// Opens a semaphore of the same options, whatever its value, or creates it.
+    static Semaphore open_or_create(const Segment &segment, std::string_view name,
+                                    const SemaphoreOptions &options) {
+        return Semaphore(segment, [&](shc_segment *in, shc_semaphore **out) {
+            return shc_semaphore_open_or_create_with(in, detail::Name(name), options.value(), options.flags(),
+                                                     out);
+        });
+    }
 
     /// Acquires a permit, waiting for one.
     void acquire() { detail::check(shc_semaphore_acquire(native(), detail::never)); }
@@ -823,7 +1141,8 @@ class Semaphore {
     bool try_acquire_for(const std::chrono::duration<Rep, Period> &duration) {
         return within(detail::timeout(duration));
     }
-    /// Adds permits; throws SHC_ERR_OVERFLOW, with nothing added, beyond max().
+    /// Adds permits; throws SHC_ERR_OVERFLOW beyond max() or its bound, SHC_ERR_NOT_HELD of one with undo
+    /// that this process does not hold, and then nothing was added.
     void release(std::uint32_t permits = 1) { detail::check(shc_semaphore_release(native(), permits)); }
     /// The value at this moment.
     std::uint32_t value() const {
@@ -831,6 +1150,9 @@ class Semaphore {
         detail::check(shc_semaphore_value(native(), &value));
         return value;
     }
+
+    /// That a permit can be acquired.
+    Interest when_free() const noexcept { return {SHC_SEMAPHORE_FREE, -1, native()}; }
 
     /// The handle for calls of C; NULL after a move.
     shc_semaphore *native() const noexcept { return handle_.get(); }
@@ -846,6 +1168,150 @@ class Semaphore {
     detail::Handle<shc_semaphore> handle_;
 };
 
+/// A flag that can be waited for.
+class Event {
+  public:
+    static Event create(const Segment &segment, std::string_view name) {
+        return Event(shc_event_create, segment, name);
+    }
+    static Event open(const Segment &segment, std::string_view name) {
+        return Event(shc_event_open, segment, name);
+    }
+    static Event open_or_create(const Segment &segment, std::string_view name) {
+        return Event(shc_event_open_or_create, segment, name);
+    }
+
+    /// Sets the flag and wakes all who wait.
+    void set() { detail::check(shc_event_set(native())); }
+    void clear() { detail::check(shc_event_clear(native())); }
+    bool is_set() const {
+        bool is = false;
+        detail::check(shc_event_is_set(native(), &is));
+        return is;
+    }
+    /// Waits until the flag is set.
+    void wait() const { detail::check(shc_event_wait(native(), detail::never)); }
+    /// Waits for that so long; whether it came in time.
+    template <class Rep, class Period>
+    [[nodiscard]] bool wait_for(const std::chrono::duration<Rep, Period> &duration) const {
+        return bool(detail::outcome(shc_event_wait(native(), detail::timeout(duration))));
+    }
+
+    /// That the flag is set.
+    Interest when_set() const noexcept { return {SHC_EVENT_SET, -1, native()}; }
+
+    /// The handle for calls of C; NULL after a move.
+    shc_event *native() const noexcept { return handle_.get(); }
+
+  private:
+    template <class Verb> Event(Verb verb, const Segment &segment, std::string_view name)
+        : handle_(detail::make<shc_event>(segment.attachment(), [&](shc_segment *in, shc_event **out) {
+              return verb(in, detail::Name(name), out);
+          })) {}
+
+    detail::Handle<shc_event> handle_;
+};
+
+/// A meeting point: each of a fixed number of parties waits until all have come. It breaks when one who has
+/// come is killed, gives up or aborts it, or when the action fails, until it is reset; who waits or comes
+/// then gets an Error of SHC_BROKEN.
+class Barrier {
+  public:
+    static Barrier create(const Segment &segment, std::string_view name, std::uint32_t parties) {
+        return Barrier(segment, [&](shc_segment *in, shc_barrier **out) {
+            return shc_barrier_create(in, detail::Name(name), parties, out);
+        });
+    }
+    static Barrier open(const Segment &segment, std::string_view name) {
+        return Barrier(segment, [&](shc_segment *in, shc_barrier **out) {
+            return shc_barrier_open(in, detail::Name(name), out);
+        });
+    }
+    /// Opens a barrier for as many parties, or creates it.
+    static Barrier open_or_create(const Segment &segment, std::string_view name, std::uint32_t parties) {
+        return Barrier(segment, [&](shc_segment *in, shc_barrier **out) {
+            return shc_barrier_open_or_create(in, detail::Name(name), parties, out);
+        });
+    }
+
+    /// Waits for the others; this party's number in order of arrival.
+    std::size_t wait() { return within(detail::never); }
+    /// The same; the last party to arrive calls `action` before any goes on. If that throws, or returns
+    /// false, the barrier is broken.
+    template <class Action> std::size_t wait(Action &&action) { return within(detail::never, action); }
+    /// Waits that long; when the time is up the barrier is broken.
+    template <class Rep, class Period>
+    std::size_t wait_for(const std::chrono::duration<Rep, Period> &duration) {
+        return within(detail::timeout(duration));
+    }
+    /// The same with an action.
+    template <class Rep, class Period, class Action>
+    std::size_t wait_for(const std::chrono::duration<Rep, Period> &duration, Action &&action) {
+        return within(detail::timeout(duration), action);
+    }
+    /// Breaks the barrier for all who wait and all who come, until it is reset.
+    void abort() { detail::check(shc_barrier_abort(native())); }
+    /// Begins a new round, whole. Those who wait find the barrier broken.
+    void reset() { detail::check(shc_barrier_reset(native())); }
+    /// How many parties it takes.
+    std::size_t parties() const { return ask<std::size_t>(shc_barrier_parties); }
+    /// How many wait; 0 when it is broken.
+    std::size_t n_waiting() const { return ask<std::size_t>(shc_barrier_n_waiting); }
+    bool is_broken() const { return ask<bool>(shc_barrier_is_broken); }
+
+    /// The handle for calls of C; NULL after a move.
+    shc_barrier *native() const noexcept { return handle_.get(); }
+
+  private:
+    template <class Call> Barrier(const Segment &segment, Call call)
+        : handle_(detail::make<shc_barrier>(segment.attachment(), call)) {}
+
+    template <class T, class Call> T ask(Call call) const {
+        T out{};
+        detail::check(call(native(), &out));
+        return out;
+    }
+
+    std::size_t within(std::int64_t timeout_ns) {
+        std::size_t number = 0;
+        detail::check(shc_barrier_wait(native(), timeout_ns, &number));
+        return number;
+    }
+
+    /// Nothing is thrown through C: what the action throws waits here.
+    template <class Action> struct Call {
+        Action &action;
+        std::exception_ptr thrown;
+
+        static bool run(void *self) noexcept {
+            auto &call = *static_cast<Call *>(self);
+            try {
+                if constexpr (std::is_void_v<decltype(call.action())>) {
+                    call.action();
+                    return true;
+                } else {
+                    return static_cast<bool>(call.action());
+                }
+            } catch (...) {
+                call.thrown = std::current_exception();
+                return false;
+            }
+        }
+    };
+
+    template <class Action> std::size_t within(std::int64_t timeout_ns, Action &action) {
+        Call<Action> call{action, nullptr};
+        std::size_t number = 0;
+        const shc_status status =
+            shc_barrier_wait_with(native(), timeout_ns, Call<Action>::run, &call, &number);
+        if (call.thrown) std::rethrow_exception(call.thrown);
+        detail::check(status);
+        return number;
+    }
+
+    detail::Handle<shc_barrier> handle_;
+};
+
 namespace detail {
 
 inline shc_status take(const shc_queue *queue, std::int64_t t, shc_item *out) noexcept {
@@ -859,6 +1325,12 @@ inline shc_status release(const shc_queue *queue, const shc_item *item) noexcept
 }
 inline shc_status release(const shc_pipe *pipe, const shc_item *item) noexcept {
     return shc_pipe_release(pipe, item);
+}
+inline shc_status put_back(const shc_queue *queue, const shc_item *item) noexcept {
+    return shc_queue_put_back(queue, item);
+}
+inline shc_status put_back(const shc_pipe *pipe, const shc_item *item) noexcept {
+    return shc_pipe_put_back(pipe, item);
 }
 inline shc_status reserve(const shc_queue *queue, std::size_t size, std::int64_t t, shc_slot *out) noexcept {
     return shc_queue_reserve(queue, size, t, out);
@@ -906,10 +1378,9 @@ template <class C> class [[nodiscard]] Taken {
     void release() {
         if (const C *from = std::exchange(from_, nullptr)) detail::check(detail::release(from, &item_));
     }
-    /// Gives an item of a queue back undone: somebody else gets it.
+    /// Gives it back undone, or unread: it is delivered again.
     void put_back() {
-        static_assert(std::is_same_v<C, shc_queue>, "messages of pipes are not put back");
-        if (const C *from = std::exchange(from_, nullptr)) detail::check(shc_queue_put_back(from, &item_));
+        if (const C *from = std::exchange(from_, nullptr)) detail::check(detail::put_back(from, &item_));
     }
 
     Taken(const C *from, const shc_item &item) noexcept : from_(from), item_(item) {}
@@ -996,7 +1467,7 @@ template <class C> Result<Reserved<C>> reserved(const C *to, std::size_t size, s
     return Reserved<C>(to, slot);
 }
 
-/// A copy of what was taken. It is done with only when there is memory for the copy.
+/// A copy of what was taken. It is put back where there is no memory for the copy.
 template <class C> Result<std::vector<std::byte>> copied(const C *from, std::int64_t timeout_ns) {
     Result<Taken<C>> taken = detail::taken(from, timeout_ns);
     if (!taken) return taken.outcome();
@@ -1005,9 +1476,25 @@ template <class C> Result<std::vector<std::byte>> copied(const C *from, std::int
         taken->release();
         return copy;
     } catch (const std::bad_alloc &) {
-        if constexpr (std::is_same_v<C, shc_queue>) taken->put_back();
+        taken->put_back();
         throw;
     }
+}
+
+/// What was got from a joinable queue: counted until task_done, which what is taken in place is not. The
+/// memory for it is there before it is taken.
+inline Result<std::vector<std::byte>> got(const shc_queue *from, std::int64_t timeout_ns) {
+    const Countdown countdown(timeout_ns);
+    std::vector<std::byte> copy(256);
+    std::size_t size = 0;
+    for (;;) {
+        const shc_status status = shc_queue_get(from, copy.data(), copy.size(), countdown.left(), &size);
+        if (status == SHC_OK) break;
+        if (status != SHC_ERR_BUFFER_TOO_SMALL) return outcome(status);
+        copy.resize(4 * copy.size());
+    }
+    copy.resize(size);
+    return copy;
 }
 
 } // namespace detail
@@ -1090,13 +1577,13 @@ class Queue {
     }
 
     /// Gets the oldest item, waiting for one; nothing when the queue is shut down and empty.
-    [[nodiscard]] Result<std::vector<std::byte>> get() { return detail::copied(native(), detail::never); }
+    [[nodiscard]] Result<std::vector<std::byte>> get() { return get_within(detail::never); }
     /// Gets the oldest item if there is one.
-    [[nodiscard]] Result<std::vector<std::byte>> try_get() { return detail::copied(native(), detail::now); }
+    [[nodiscard]] Result<std::vector<std::byte>> try_get() { return get_within(detail::now); }
     /// Gets the oldest item, waiting for one that long.
     template <class Rep, class Period>
     [[nodiscard]] Result<std::vector<std::byte>> get_for(const std::chrono::duration<Rep, Period> &duration) {
-        return detail::copied(native(), detail::timeout(duration));
+        return get_within(detail::timeout(duration));
     }
     /// Gets up to `max` items that are there, waiting for the first; nothing when the queue is shut down and
     /// empty.
@@ -1155,8 +1642,10 @@ class Queue {
     /// Whether it was shut down.
     bool is_shutdown() const { return ask<bool>(shc_queue_is_shutdown); }
 
-    /// Waits until every item that was put into a joinable queue is done. An item that recv gave is done when
-    /// it is released, one that get gave at once.
+    /// Says that an item is done which this process got from a joinable queue, once for each get; throws
+    /// SHC_ERR_NOT_HELD when there is none. One that recv gave is done when it is released.
+    void task_done() { detail::check(shc_queue_task_done(native())); }
+    /// Waits until every item that was put into a joinable queue is done.
     void join() const { detail::check(shc_queue_join(native(), detail::never)); }
     /// Waits for that so long; whether it came in time.
     template <class Rep, class Period>
@@ -1164,17 +1653,27 @@ class Queue {
         return bool(detail::outcome(shc_queue_join(native(), detail::timeout(duration))));
     }
 
+    /// That an item can be got, or that the queue is shut down.
+    Interest readable() const noexcept { return {SHC_QUEUE_READABLE, -1, native()}; }
+    /// That an item can be put, or that the queue is shut down.
+    Interest writable() const noexcept { return {SHC_QUEUE_WRITABLE, -1, native()}; }
+
     /// The handle for calls of C; NULL after a move.
     shc_queue *native() const noexcept { return handle_.get(); }
 
   private:
     template <class Call> Queue(const Segment &segment, Call call)
-        : handle_(detail::make<shc_queue>(segment.attachment(), call)) {}
+        : handle_(detail::make<shc_queue>(segment.attachment(), call)),
+          joinable_(shc_queue_join(native(), detail::now) != SHC_ERR_UNSUPPORTED) {}
 
     template <class T, class Call> T ask(Call call) const {
         T out{};
         detail::check(call(native(), &out));
         return out;
+    }
+
+    Result<std::vector<std::byte>> get_within(std::int64_t timeout_ns) {
+        return joinable_ ? detail::got(native(), timeout_ns) : detail::copied(native(), timeout_ns);
     }
 
     Outcome put_within(Bytes item, std::int64_t timeout_ns) {
@@ -1198,7 +1697,7 @@ class Queue {
     Result<std::vector<std::vector<std::byte>>> get_many_within(std::size_t max, std::int64_t timeout_ns) {
         std::vector<std::vector<std::byte>> items;
         while (items.size() < max) {
-            auto item = detail::copied(native(), items.empty() ? timeout_ns : detail::now);
+            auto item = get_within(items.empty() ? timeout_ns : detail::now);
             if (!item && items.empty()) return item.outcome();
             if (!item) break;
             items.push_back(std::move(*item));
@@ -1207,6 +1706,7 @@ class Queue {
     }
 
     detail::Handle<shc_queue> handle_;
+    bool joinable_;
 };
 
 /// One of the two ends of a pipe.
@@ -1332,6 +1832,11 @@ class Pipe {
     /// Whether this end can receive.
     bool can_recv() const { return ask(shc_pipe_can_recv); }
 
+    /// That a message can be received, or the end-of-file.
+    Interest readable() const noexcept { return {SHC_PIPE_READABLE, -1, native()}; }
+    /// That a message can be sent.
+    Interest writable() const noexcept { return {SHC_PIPE_WRITABLE, -1, native()}; }
+
     /// The handle for calls of C; NULL after close() or a move.
     shc_pipe *native() const noexcept { return handle_.get(); }
 
@@ -1357,6 +1862,77 @@ class Pipe {
     }
 
     detail::Handle<shc_pipe> handle_;
+};
+
+namespace detail {
+
+inline std::vector<shc_interest> interests(const std::vector<Interest> &list) {
+    std::vector<shc_interest> all;
+    for (const Interest &interest : list) all.push_back(interest.native());
+    return all;
+}
+
+inline std::vector<std::size_t> ready(const std::vector<Interest> &list, std::int64_t timeout_ns) {
+    const std::vector<shc_interest> all = interests(list);
+    const std::unique_ptr<bool[]> is(new bool[all.size()]());
+    std::vector<std::size_t> found;
+    if (!outcome(shc_wait_any(all.data(), all.size(), timeout_ns, is.get()))) return found;
+    for (std::size_t i = 0; i < all.size(); i++)
+        if (is[i]) found.push_back(i);
+    return found;
+}
+
+} // namespace detail
+
+/// Waits until any of these is ready; the indices of those that are. Nothing is taken: somebody else may be
+/// faster. At most 127 may be objects.
+inline std::vector<std::size_t> wait_any(const std::vector<Interest> &interests) {
+    return detail::ready(interests, detail::never);
+}
+/// Which are ready at this moment.
+[[nodiscard]] inline std::vector<std::size_t> try_wait_any(const std::vector<Interest> &interests) {
+    return detail::ready(interests, detail::now);
+}
+/// Waits that long; none when the time is up.
+template <class Rep, class Period> [[nodiscard]] std::vector<std::size_t>
+wait_any_for(const std::vector<Interest> &interests, const std::chrono::duration<Rep, Period> &duration) {
+    return detail::ready(interests, detail::timeout(duration));
+}
+
+/// A descriptor for loops of other people's (epoll, asio, libuv) that becomes readable when an object may
+/// have become ready. While it is armed a thread of the library sleeps for it, one for all.
+class Bell {
+  public:
+    Bell() {
+        shc_bell *bell = nullptr;
+        detail::check(shc_bell_create(&bell));
+        handle_.reset(bell);
+    }
+
+    /// The descriptor, which is closed with the bell.
+    int fd() const {
+        std::int32_t fd = -1;
+        detail::check(shc_bell_fd(native(), &fd));
+        return fd;
+    }
+    /// Lets the bell ring, once, when any of these may have become ready; at once, if one is. It may ring in
+    /// vain. Descriptors among them do not count.
+    void arm(const std::vector<Interest> &interests) {
+        const std::vector<shc_interest> all = detail::interests(interests);
+        detail::check(shc_bell_arm(native(), all.data(), all.size()));
+    }
+    /// Makes the descriptor unreadable again.
+    void clear() { detail::check(shc_bell_clear(native())); }
+
+    /// The handle for calls of C; NULL after a move.
+    shc_bell *native() const noexcept { return handle_.get(); }
+
+  private:
+    struct Close {
+        void operator()(shc_bell *bell) const noexcept { shc_bell_close(bell); }
+    };
+
+    std::unique_ptr<shc_bell, Close> handle_;
 };
 
 } // namespace sharecell

@@ -7,7 +7,7 @@
 //! ```text
 //!   waiter:   set FLAG ── fence ── try ── sleep while the word is as seen ──┐
 //!                ▲───────────────────── woken, tick, changed ───────────────┘
-//!   notifier: change the state ── fence ── FLAG? ── bump the sequence, wake n; nobody there: clear FLAG
+//!   notifier: change the state ── fence ── FLAG? ── bump the sequence, wake n; fewer there: clear FLAG, wake all
 //! ```
 //!
 //! The two fences order "change, then look for sleepers" against "announce, then look at the state": one of
@@ -203,10 +203,10 @@ impl WaitWord {
     #[cold]
     fn wake(&self, n: u32) {
         let now = self.0.fetch_add(ONE, Relaxed).wrapping_add(ONE);
-        if futex::wake(self.0.raw(), n) < n {
-            // Nobody else sleeps. If somebody announces a sleep meanwhile, he compares with a word that
-            // this changes, and announces anew.
-            let _ = self.0.cas(now, now & !FLAG);
+        // Nobody else sleeps, or did a moment ago: whoever has fallen asleep since, under a flag that was set
+        // before, is woken to announce himself anew; whoever falls asleep from now on finds another word.
+        if futex::wake(self.0.raw(), n) < n && self.0.cas(now, now & !FLAG).is_ok() {
+            futex::wake(self.0.raw(), u32::MAX);
         }
     }
 }
