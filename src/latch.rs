@@ -108,6 +108,11 @@ impl LockWord {
                 }
                 return self.try_take(me, WAITERS)?.ok_or(e);
             }
+            if let Some(label) = suspect {
+                peers.if_nobody(label, &mut || {
+                    self.recover(label);
+                });
+            }
         }
     }
 
@@ -237,6 +242,7 @@ mod tests {
                 self.word.recover(suspect);
             }
         }
+        fn if_nobody(&self, _: Label, _: &mut dyn FnMut()) {}
         fn patrol(&self) {
             self.patrolled.store(true, std::sync::atomic::Ordering::Relaxed);
         }

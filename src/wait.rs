@@ -36,6 +36,9 @@ pub trait Peers {
     fn me(&self) -> Result<Label>;
     /// Asks the kernel about `suspect`, and clears up after it if it is dead.
     fn check(&self, suspect: Label);
+    /// Calls `f` if there is no participant `label`, and sees to it that there is none meanwhile. Only damaged
+    /// memory names one.
+    fn if_nobody(&self, label: Label, f: &mut dyn FnMut());
     /// Looks after all participants.
     fn patrol(&self);
     /// Becomes the segment's watch, if it has none.

@@ -459,7 +459,7 @@ impl Pipe {
             match ring.take(held, accept, deadline, &self.epoch, || self.peer_is_gone(), || self.suspect()) {
                 Ok(claim) => return Ok(claim),
                 // Unless somebody has opened the other end at this very moment.
-                Err(e) if e.kind() == ErrorKind::Closed && !self.mark_gone() => {}
+                Err(e) if e.kind() == ErrorKind::Closed && !ring.is_closed() && !self.mark_gone() => {}
                 Err(e) => return Err(self.explain(e)),
             }
         }

@@ -12,7 +12,9 @@
 //! memory of its own.
 //!
 //! A death of the sender, or a deadline, leaves parts without a last one: the next FIRST drops them, and a
-//! part that does not continue where the last one ended is dropped too. A receiver that is killed loses the
+//! part that does not continue where the last one ended is dropped too. A receiver that returns in the middle of
+//! a message, for its time is up or an ordinary one has come, keeps the right to its parts as long as there is
+//! hope for the rest. A receiver that is killed loses the
 //! parts that it had taken, and so the message; only messages of one block are delivered again.
 
 use std::collections::VecDeque;
@@ -26,6 +28,7 @@ use crate::sys::clock::Deadline;
 use crate::sys::fork::ForkGuard;
 use crate::sys::futex::Sleep;
 use crate::sys::poll;
+use crate::wait::Peers;
 
 const MORE: u16 = 1;
 const CONTINUED: u16 = 2;
@@ -115,7 +118,8 @@ impl Pipe {
         let mut joining = self.begin_joining(deadline)?;
         let received = self.take_parts(&mut joining, held, deadline);
         // In the middle of a message the right is kept: nobody else could go on with it.
-        if joining.parts.is_empty() {
+        if joining.parts.is_empty() || self.is_abandoned()? {
+            joining.parts.clear();
             joining.locked = false;
             self.receiver_word().unlock(self.handle.me()?)?;
         }
@@ -145,6 +149,18 @@ impl Pipe {
                 return Ok(Some(message).filter(|message| !message.is_empty()).map(Received::Joined));
             }
         }
+    }
+
+    /// Whether the message that is being joined will not go on: its sender is gone, and none of it is under way;
+    /// or another one has begun.
+    fn is_abandoned(&self) -> Result<bool> {
+        let sender = &self.head().senders[self.end.other() as usize];
+        if sender.holder() != 0 {
+            self.handle.segment().check(sender.holder());
+        }
+        let gone = sender.holder() == 0;
+        let ring = self.incoming()?;
+        Ok(ring.any_marked(|marks| marks == MORE) || gone && !ring.any_marked(|marks| marks & CONTINUED != 0))
     }
 
     fn receiver_word(&self) -> &LockWord {

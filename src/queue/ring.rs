@@ -696,7 +696,9 @@ impl<'a> Ring<'a> {
             let near = self.head().head.load(Acquire);
             let full = (0..self.shape.cells).filter_map(|index| {
                 let seen = self.state(index);
-                (seen.state() == FULL).then(|| (seen.ticket(near), seen))
+                let ticket = seen.ticket(near);
+                // In damaged memory a cell may bear the ticket of another one.
+                (seen.state() == FULL && ticket & (self.shape.cells - 1) == index).then_some((ticket, seen))
             });
             let (ticket, seen) = full.min_by_key(|(ticket, _)| ticket.wrapping_sub(near) as i64)?;
             if !self.is_acceptable(ticket, accept) {
@@ -951,6 +953,12 @@ impl<'a> Ring<'a> {
     /// The word that putters sleep on.
     pub fn space_word(&self) -> &'a WaitWord {
         &self.head().space
+    }
+
+    /// Whether any item that can be taken has such marks.
+    pub fn any_marked(&self, is: impl Fn(u16) -> bool) -> bool {
+        (0..self.shape.cells)
+            .any(|index| self.state(index).state() == FULL && is(self.cell(index).flags.load(Relaxed) >> 1))
     }
 
     /// Grows with every put that has returned.

@@ -256,6 +256,23 @@ impl Peers for Attached {
         }
     }
 
+    fn if_nobody(&self, label: Label, f: &mut dyn FnMut()) {
+        if !self.is_label(label) {
+            return f();
+        }
+        let is_free = || self.seat(label).state == layout::SEAT_FREE;
+        // With its byte in hand nobody takes the seat.
+        if is_free()
+            && let Ok(file) = self.file()
+            && lease::try_lock(file, seat_byte(label), lease::Mode::Exclusive) == Ok(true)
+        {
+            if is_free() {
+                f();
+            }
+            let _ = lease::unlock(file, seat_byte(label));
+        }
+    }
+
     fn patrol(&self) {
         self.sweep_all();
     }

@@ -91,7 +91,7 @@ impl SegmentOptions {
         Self::default()
     }
 
-    /// The size in bytes that a new segment may grow to. It is a ceiling, not a cost: address space is
+    /// The size in bytes that a new segment may grow to, in whole pages. It is a ceiling, not a cost: address space is
     /// reserved, memory is used as objects need it.
     pub fn limit(mut self, bytes: u64) -> Self {
         self.limit = bytes;
@@ -188,8 +188,8 @@ impl SegmentOptions {
             );
         }
         let fixed = layout::arena_offset(self.participants);
-        let limit = limit.min(1 << 40) & !4095;
-        if limit < fixed + (64 << 10) {
+        let whole = limit.min(1 << 40) & !4095;
+        if whole < fixed + (64 << 10) {
             fail!(
                 InvalidArgument,
                 "a segment for {} participants needs a limit of at least {} bytes; got {}",
@@ -198,12 +198,12 @@ impl SegmentOptions {
                 limit
             );
         }
-        Ok((fixed, limit))
+        Ok((fixed, whole))
     }
 
     /// Fills a new file, and maps it; no seat is taken yet. Also gives a descriptor to link it by.
     fn make(&self, name: &str, file: File) -> Result<(Arc<Attached>, File)> {
-        let (fixed, limit) = self.sizes(self.limit.saturating_add(4095))?;
+        let (fixed, limit) = self.sizes(self.limit)?;
         shm::commit(&file, 0, fixed).map_err(|e| e.of(format_args!("segment {name:?}")))?;
         let descriptor = file.try_clone().map_err(|e| crate::sys::io_error("dup", &e))?;
         let map = Map::of(&file, limit)?;
