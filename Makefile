@@ -84,6 +84,7 @@ lint: venv
 test-rust: build venv
 	$(CARGO) test --no-fail-fast $(FEATURES)
 	$(CARGO) test $(FEATURES),shared_memory,async --test given --test tokio
+	$(CARGO) test $(FEATURES),steps --test steps
 
 test-c: build
 	@tests/run-programs.sh c cpp

@@ -11,7 +11,7 @@ cd "$site"
 test -f sharecell/libsharecell.so
 test -f sharecell/py.typed
 "$VENV_BIN/python" -c '
-import os, sharecell, sharecell.multiprocessing
+import os, sharecell
 assert os.path.dirname(sharecell.__file__) == os.path.join(os.getcwd(), "sharecell"), sharecell.__file__
 '
 echo "the wheel works by itself"

@@ -1,4 +1,4 @@
-/* The twenty lines of the README. Run it several times, beside the Rust and the Python one: they share the total. */
+/* The twenty lines of the README. Run it beside the Rust and the Python one: they share the total. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

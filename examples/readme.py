@@ -1,4 +1,4 @@
-"""The twenty lines of the README. Run it several times, beside the Rust and the C one: they share the total."""
+"""The twenty lines of the README. Run it beside the Rust and the C one: they share the total."""
 
 # [README]
 import sharecell

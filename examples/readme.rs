@@ -1,4 +1,4 @@
-//! The twenty lines of the README. Run it several times, beside the C and the Python one: they share the total.
+//! The twenty lines of the README. Run it beside the C and the Python one: they share the total.
 
 use sharecell::{Deadline, Lock, Queue, QueueOptions, Segment, Value};
 

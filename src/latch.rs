@@ -108,9 +108,10 @@ impl LockWord {
                 }
                 return self.try_take(me, WAITERS)?.ok_or(e);
             }
-            if let Some(label) = suspect {
-                peers.if_nobody(label, &mut || {
-                    self.recover(label);
+            let holder = seen & HOLDER;
+            if holder != me {
+                peers.if_nobody(holder, &mut || {
+                    self.recover(holder);
                 });
             }
         }

@@ -305,5 +305,7 @@ pub(crate) fn recover(part: &Part<'_>, dead: Label) {
     if words.iter().any(|word| word.load(Acquire) == arrival(round, dead)) {
         break_round(cell, round);
     }
+    // One who died before it had arrived runs no action.
+    let _ = cell.acting.cas(dead, 0);
     cell.door.recover(dead);
 }

@@ -1,0 +1,123 @@
+"""Named values, arrays, locks, semaphores, queues and pipes in memory that processes share.
+
+Processes in Python, C, C++ and Rust open the same object by the same name, and any of them may be killed at
+any instruction without hanging, corrupting or leaking what the others use.
+
+    import sharecell
+
+    with sharecell.Segment.create("demo", ephemeral=True) as segment:
+        jobs = sharecell.Queue.create(segment, "jobs", 64)
+        done = sharecell.Value.create(segment, "done", "q")
+        jobs.put(b"hello")  # in this process or any other that has opened the segment
+        with jobs.recv() as job:  # delivered again, if this process is killed here
+            done.add(len(job.data))
+
+Every object has `create` (the name must be free), `open` (it must exist) and `open_or_create`, is a context
+manager, can be pickled for a spawned process, and goes on working in a forked one. Timeouts are in seconds;
+None waits for ever, 0 tries. Ctrl-C ends every wait.
+"""
+
+from . import _native
+from ._guard import Item, Slot
+from .array import Array
+from .errors import (
+    AlreadyExistsError,
+    BufferTooSmallError,
+    BusyError,
+    CorruptedError,
+    Empty,
+    Full,
+    IncompatibleError,
+    InvalidArgumentError,
+    InvalidHandleError,
+    InvalidNameError,
+    LimitReachedError,
+    NoSpaceError,
+    NotASegmentError,
+    NotAttachedError,
+    NotFoundError,
+    NotHeldError,
+    NotOwnerError,
+    OutOfRangeError,
+    OutOfResourcesError,
+    PanicError,
+    PermissionDeniedError,
+    PoisonedError,
+    RemovedError,
+    SemaphoreOverflowError,
+    SharecellError,
+    ShutDown,
+    StaleBootError,
+    SystemError_,
+    TableFullError,
+    TooLargeError,
+    UnfinishedError,
+    UnsupportedError,
+    ValueRangeError,
+    WrongKindError,
+    WrongSizeError,
+    WrongTypeError,
+    WrongUserError,
+)
+from .lock import Lock, ObjectLock
+from .pipe import Pipe
+from .queue import Queue
+from .segment import ObjectInfo, Participant, Segment, gc, unlink
+from .semaphore import Semaphore
+from .value import Value
+
+__version__ = _native.version()
+
+__all__ = [
+    "AlreadyExistsError",
+    "Array",
+    "BufferTooSmallError",
+    "BusyError",
+    "CorruptedError",
+    "Empty",
+    "Full",
+    "IncompatibleError",
+    "InvalidArgumentError",
+    "InvalidHandleError",
+    "InvalidNameError",
+    "Item",
+    "LimitReachedError",
+    "Lock",
+    "NoSpaceError",
+    "NotASegmentError",
+    "NotAttachedError",
+    "NotFoundError",
+    "NotHeldError",
+    "NotOwnerError",
+    "ObjectInfo",
+    "ObjectLock",
+    "OutOfRangeError",
+    "OutOfResourcesError",
+    "PanicError",
+    "Participant",
+    "PermissionDeniedError",
+    "Pipe",
+    "PoisonedError",
+    "Queue",
+    "RemovedError",
+    "Segment",
+    "Semaphore",
+    "SemaphoreOverflowError",
+    "SharecellError",
+    "ShutDown",
+    "Slot",
+    "StaleBootError",
+    "SystemError_",
+    "TableFullError",
+    "TooLargeError",
+    "UnfinishedError",
+    "UnsupportedError",
+    "Value",
+    "ValueRangeError",
+    "WrongKindError",
+    "WrongSizeError",
+    "WrongTypeError",
+    "WrongUserError",
+    "gc",
+    "unlink",
+]

@@ -1,0 +1,217 @@
+"""What all objects have in common: names, handles, waiting."""
+
+from __future__ import annotations
+
+import math
+import operator
+import weakref
+from collections.abc import Iterable
+from itertools import starmap
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
+
+from . import _native
+from .errors import InvalidArgumentError, InvalidHandleError, InvalidNameError, fail
+
+if TYPE_CHECKING:
+    from .segment import Segment
+
+# How long a wait stays away from the interpreter: a signal that another thread was given is dealt with then.
+SLICE_NS = 200_000_000
+
+_UNSETTLED = (_native.WOULD_BLOCK, _native.TIMED_OUT, _native.INTERRUPTED)
+
+Self = TypeVar("Self", bound="SharedObject")
+
+
+def encode_name(name: str, what: str) -> bytes:
+    """A name as the library takes it."""
+    if not isinstance(name, str):
+        raise TypeError(f"the name of {what} is a str, not {type(name).__name__}")
+    if "\0" in name:
+        raise InvalidNameError(f"the name of {what} has no NUL; got {name!r}")
+    try:
+        return name.encode()
+    except UnicodeEncodeError:
+        raise InvalidNameError(f"the name of {what} is not UTF-8: {name!r}") from None
+
+
+def unsigned(value: Any, what: str, *, minimum: int = 0, bits: int = 64) -> int:
+    """An integer that the library's unsigned types can hold: ctypes would cut it off."""
+    number = operator.index(value)
+    if not minimum <= number < 1 << bits:
+        raise InvalidArgumentError(f"{what} is at least {minimum} and below 2**{bits}; got {number}")
+    return number
+
+
+def option(value: int | None, what: str, *, bits: int = 64) -> int:
+    """An optional positive integer; 0 is the default of the library."""
+    return 0 if value is None else unsigned(value, what, minimum=1, bits=bits)
+
+
+def patience(block: bool, timeout: float | None) -> float | None:
+    """How many seconds a call may wait: None is for ever; a negative timeout is a try, as 0 is."""
+    if not block:
+        return 0.0
+    if timeout is None or timeout == math.inf:
+        return None
+    if timeout != timeout:
+        raise InvalidArgumentError("a timeout is a number of seconds or None; got NaN")
+    return max(0.0, timeout)
+
+
+def uninterrupted(call: Any, *arguments: Any) -> int:
+    """Calls until no signal handler gets in the way; what the handlers raise comes out."""
+    while True:
+        status: int = call(*arguments)
+        if status != _native.INTERRUPTED:
+            return status
+
+
+class WeakList:
+    """Objects that it does not keep alive.
+
+    Not a WeakSet: that has callbacks in Python, and what a signal handler raises in them is lost.
+    """
+
+    def __init__(self) -> None:
+        self._references: list[weakref.ref[Any]] = []
+        self._limit = 16
+
+    def add(self, thing: Any) -> None:
+        """Adds an object."""
+        if len(self._references) >= self._limit:
+            self._references = list(map(weakref.ref, self.living()))
+            self._limit = 16 + 2 * len(self._references)
+        self._references.append(weakref.ref(thing))
+
+    def living(self) -> list[Any]:
+        """Those that are still alive."""
+        return [thing for thing in (reference() for reference in self._references) if thing is not None]
+
+
+class SharedObject:
+    """An open object of a segment.
+
+    It is closed by `close`, at the end of a `with` block, or when nothing refers to it any more; closing it
+    leaves the object in the segment. It can be pickled, and so be given to a spawned process, which opens it
+    by name; keep it open until that has happened. In a forked child it goes on working as it is. Threads may
+    share it: a call that is under way while another thread closes it comes to its end, a wait with
+    InvalidHandleError.
+    """
+
+    _kind: ClassVar[str]
+    _handle: _native.Handle | None
+    _segment: Segment
+    _name: str
+    # Of those that have a lock: what its last acquire has found.
+    _owner_died: bool = False
+
+    def __init__(self) -> None:
+        kind = type(self).__name__
+        raise TypeError(f"use {kind}.create, {kind}.open or {kind}.open_or_create")
+
+    @classmethod
+    def _made(cls: type[Self], segment: Segment, name: str, handle: _native.Handle) -> Self:
+        shared = cls.__new__(cls)
+        shared._handle = handle
+        shared._segment = segment
+        shared._name = name
+        segment._objects.add(shared)
+        return shared
+
+    @property
+    def name(self) -> str:
+        """The object's name."""
+        return self._name
+
+    @property
+    def segment(self) -> Segment:
+        """The segment that it was opened in."""
+        return self._segment
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._handle is None
+
+    def close(self) -> None:
+        """Closes it; closing it again does nothing. The object itself stays in the segment."""
+        self._let_go()
+
+    def _let_go(self) -> None:
+        self._handle = None
+
+    def _open_handle(self) -> _native.Handle:
+        if self._handle is None:
+            self._fail(_native.ERR_INVALID_HANDLE)
+        return self._handle
+
+    def _fail(self, status: int) -> NoReturn:
+        if status == _native.ERR_INVALID_HANDLE and self._handle is None:
+            raise InvalidHandleError(f"{self._kind} {self._name!r} was closed")
+        fail(status)
+
+    def _check(self, status: int) -> None:
+        if status != 0:
+            self._fail(status)
+
+    def _ask(self, call: Any, answer: Any) -> Any:
+        """Calls a function that answers one thing."""
+        self._check(call(self._handle, _native.out(answer)))
+        return answer.value
+
+    def _wait(
+        self,
+        outcome: list[int],
+        call: Any,
+        seconds: float | None,
+        before: tuple[Any, ...] = (),
+        after: tuple[Any, ...] = (),
+    ) -> int:
+        """Calls `call(handle, *before, timeout, *after)` until it is settled or the time has passed.
+
+        It returns to the interpreter between slices of the time, so that signal handlers run. Each status is
+        in `outcome` as soon as it is known: an exception cannot come in between.
+        """
+        end = None if seconds is None else monotonic_ns() + int(seconds * 1e9)
+        while True:
+            handle = self._open_handle()
+            now = SLICE_NS if end is None else min(SLICE_NS, end - monotonic_ns())
+            if now <= 0:
+                return _native.TIMED_OUT
+            outcome.clear()
+            outcome += starmap(call, ((handle, *before, now, *after),))
+            if outcome[0] not in _UNSETTLED:
+                return outcome[0]
+
+    def _restore_arguments(self) -> tuple[Any, ...]:
+        return ()
+
+    @classmethod
+    def _restore(cls: type[Self], segment: Segment, name: str, *arguments: Any) -> Self:
+        return cls.open(segment, name, *arguments)  # type: ignore[attr-defined, no-any-return, unused-ignore]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return restore, (type(self), self._segment, self._name, *self._restore_arguments())
+
+    def __enter__(self: Self) -> Self:
+        self._open_handle()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._let_go()
+
+    def __repr__(self) -> str:
+        state = "closed " if self._handle is None else ""
+        return f"<{state}sharecell.{type(self).__name__} {self._name!r} in {self._segment.name!r}>"
+
+
+def restore(cls: type[SharedObject], segment: Segment, name: str, *arguments: Any) -> SharedObject:
+    """Opens what was pickled."""
+    return cls._restore(segment, name, *arguments)
+
+
+def flat(items: Iterable[Any]) -> list[bytes]:
+    """Bytes-like objects as bytes."""
+    return [item if type(item) is bytes else memoryview(item).tobytes() for item in items]

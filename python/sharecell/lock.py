@@ -1,0 +1,176 @@
+"""Locks: of their own, and of values and arrays."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import starmap
+from typing import TYPE_CHECKING, Any, Callable, TypeVar
+
+from . import _native
+from ._object import SharedObject, encode_name, patience
+from .errors import check
+
+if TYPE_CHECKING:
+    from .segment import Segment
+
+__all__ = ["Lock", "ObjectLock"]
+
+_HELD = (_native.OK, _native.OWNER_DIED)
+
+Self = TypeVar("Self", bound="_Lockable")
+
+
+class _Lockable:
+    """What a lock can do, over an object that has it and the lock's functions."""
+
+    owner_died: bool
+    """Whether the last acquire found that the owner before it had died: what the lock protects may be half
+    changed. Every owner is told so until one releases the lock in good order."""
+
+    _handle: Any
+    _try: Any
+    _wait_for: Any
+    _unlock: Any
+    _exit: Any
+
+    def _shared(self) -> SharedObject:
+        raise NotImplementedError
+
+    def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
+        """Acquires the lock; whether that was possible, waiting up to `timeout` seconds, None for ever.
+
+        The process owns it: any of its threads may release it. If its owner is killed, the next one to
+        acquire it gets it, and `owner_died` is true.
+        """
+        outcome: list[int] = []
+        try:
+            # In one step, so that no exception can come between the lock and the knowledge of it.
+            outcome += starmap(self._try, ((self._handle, 0),))
+            if outcome[0] != _native.OK:
+                return self._settle(outcome, block, timeout)
+            self.owner_died = False
+            return True
+        except BaseException:
+            self._undo(outcome)
+            raise
+
+    def _settle(self, outcome: list[int], block: bool, timeout: float | None) -> bool:
+        """Goes on after a try that did not simply succeed."""
+        shared = self._shared()
+        status = outcome[0]
+        if status == _native.WOULD_BLOCK:
+            seconds = patience(block, timeout)
+            if seconds == 0:
+                return False
+            status = shared._wait(outcome, self._wait_for, seconds)
+            if status == _native.TIMED_OUT:
+                return False
+        if status not in _HELD:
+            shared._fail(status)
+        self.owner_died = status == _native.OWNER_DIED
+        return True
+
+    def _undo(self, outcome: list[int]) -> None:
+        if outcome and outcome[0] in _HELD:
+            self._unlock(self._handle)
+
+    def release(self) -> None:
+        """Releases the lock. NotHeldError when nobody holds it, NotOwnerError when another process does."""
+        status = self._unlock(self._handle)
+        if status:
+            self._shared()._fail(status)
+
+    def __enter__(self: Self) -> Self:
+        # Not by `acquire`: an exception could come between its return and ours.
+        outcome: list[int] = []
+        try:
+            outcome += starmap(self._try, ((self._handle, 0),))
+            if outcome[0] != _native.OK:
+                self._settle(outcome, True, None)
+            else:
+                self.owner_died = False
+            return self
+        except BaseException:
+            self._undo(outcome)
+            raise
+
+    @property
+    def __exit__(self) -> Callable[[object, object, object], None]:
+        return partial(self._exit, self._handle)
+
+
+class Lock(_Lockable, SharedObject):  # type: ignore[misc]
+    """A mutual exclusion lock for threads of any number of processes. Not recursive.
+
+    `with lock:` acquires and releases it (and does not close it). A process owns it, whichever of its
+    threads acquired it; any of its threads may release it, no other process may; in a forked child it is
+    the parent's. If the owner is killed, the next one to acquire it gets it, and `owner_died` is true. So
+    it is if the owner closes it without having released it.
+    """
+
+    _kind = "lock"
+    _try = _native.quick.shc_lock_acquire
+    _wait_for = _native.slow.shc_lock_acquire
+    _unlock = _native.quick.shc_lock_release
+    _exit = _native.exit_function("shc_lock_release", check)
+    owner_died = False
+
+    @classmethod
+    def create(cls, segment: Segment, name: str) -> Lock:
+        """Creates a lock; AlreadyExistsError when the name is taken."""
+        return cls._get(segment, name, _native.slow.shc_lock_create)
+
+    @classmethod
+    def open(cls, segment: Segment, name: str) -> Lock:
+        """Opens a lock; NotFoundError when there is none."""
+        return cls._get(segment, name, _native.slow.shc_lock_open)
+
+    @classmethod
+    def open_or_create(cls, segment: Segment, name: str) -> Lock:
+        """Opens a lock, or creates it."""
+        return cls._get(segment, name, _native.slow.shc_lock_open_or_create)
+
+    @classmethod
+    def _get(cls, segment: Segment, name: str, verb: Any) -> Lock:
+        handle = segment._obtain_one(_native.LockHandle, verb, encode_name(name, "a lock"))
+        return cls._made(segment, name, handle)
+
+    def _shared(self) -> SharedObject:
+        return self
+
+    def holder(self) -> int:
+        """The label of the participant that holds the lock, 0 if nobody does; see Segment.participants."""
+        return int(self._ask(_native.quick.shc_lock_holder, _native.out_u32()))
+
+
+_EXITS = {name: _native.exit_function(name, check) for name in ("shc_value_unlock", "shc_array_unlock")}
+
+
+class ObjectLock(_Lockable):
+    """The lock of a value or an array. It is open as long as that is; all else is as for Lock."""
+
+    def __init__(self, shared: SharedObject, lock: str, unlock: str) -> None:
+        self._owner = shared
+        self._try = getattr(_native.quick, lock)
+        self._wait_for = getattr(_native.slow, lock)
+        self._unlock = getattr(_native.quick, unlock)
+        self._exit = _EXITS[unlock]
+
+    def _shared(self) -> SharedObject:
+        return self._owner
+
+    @property
+    def _handle(self) -> Any:
+        return self._owner._handle
+
+    @property
+    def owner_died(self) -> bool:
+        """As of Lock."""
+        return self._owner._owner_died
+
+    @owner_died.setter
+    def owner_died(self, died: bool) -> None:
+        self._owner._owner_died = died
+
+    def __repr__(self) -> str:
+        return f"<lock of {self._owner!r}>"

@@ -1,0 +1,304 @@
+"""Bounded queues of byte strings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import repeat, starmap
+from time import monotonic
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from . import _native
+from ._guard import Item, Slot
+from ._object import SharedObject, encode_name, flat, option, patience, unsigned
+from .errors import Empty, Full, ShutDown, TooLargeError
+
+if TYPE_CHECKING:
+    from .segment import Segment
+
+__all__ = ["Item", "Queue", "Slot"]
+
+# A longer copy does not keep other threads from running.
+_LONG = 1 << 16
+
+_release = _native.quick.shc_queue_release
+
+
+class Queue(SharedObject):
+    """A bounded first-in, first-out queue of byte strings, for any number of putters and getters.
+
+    When a put has returned, the item is in the queue. An item is delivered to one get that completes. If a
+    process is killed while it puts, its item was never there; if it is killed while it gets, or while it
+    holds an item of `recv`, the item is delivered again, with its number unchanged.
+
+    An exception that a signal handler raises (Ctrl-C) leaves an item that get was about to return in the
+    queue, and ends what a put has not begun. As with every call, one that comes in the very moment in which
+    get or put returns finds the item taken or put; who cannot bear that uses `recv`, whose item goes back.
+    """
+
+    _kind = "queue"
+    _maxsize: int
+
+    @classmethod
+    def create(
+        cls,
+        segment: Segment,
+        name: str,
+        maxsize: int = 1024,
+        *,
+        max_item: int | None = None,
+        max_bytes: int | None = None,
+        inline: int | None = None,
+    ) -> Queue:
+        """Creates a queue of up to `maxsize` items; AlreadyExistsError when the name is taken.
+
+        `max_item` is the largest item in bytes, `max_bytes` how many bytes of items it holds in all, both as
+        many as the segment admits by default. Items of up to `inline` bytes are kept in its cells (104, or
+        `max_item` up to 4096), larger ones elsewhere in the segment.
+        """
+        options = _options(maxsize, max_item, max_bytes, inline)
+        return cls._get(segment, name, _native.slow.shc_queue_create, options)
+
+    @classmethod
+    def open(cls, segment: Segment, name: str) -> Queue:
+        """Opens a queue; NotFoundError when there is none."""
+        return cls._get(segment, name, _native.slow.shc_queue_open)
+
+    @classmethod
+    def open_or_create(
+        cls,
+        segment: Segment,
+        name: str,
+        maxsize: int = 1024,
+        *,
+        max_item: int | None = None,
+        max_bytes: int | None = None,
+        inline: int | None = None,
+    ) -> Queue:
+        """Opens a queue of equal options, else WrongSizeError, or creates it."""
+        options = _options(maxsize, max_item, max_bytes, inline)
+        return cls._get(segment, name, _native.slow.shc_queue_open_or_create, options)
+
+    @classmethod
+    def _get(cls, segment: Segment, name: str, verb: Any, *options: _native.QueueOptions) -> Queue:
+        handle = segment._obtain_one(_native.QueueHandle, verb, encode_name(name, "a queue"), *options)
+        queue = cls._made(segment, name, handle)
+        queue._maxsize = queue._ask(_native.quick.shc_queue_capacity, _native.out_size())
+        return queue
+
+    @property
+    def maxsize(self) -> int:
+        """How many items it holds."""
+        return self._maxsize
+
+    @property
+    def max_item(self) -> int:
+        """The largest item in bytes."""
+        return int(self._ask(_native.quick.shc_queue_max_item, _native.out_u64()))
+
+    def put(self, data: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Puts a bytes-like object, waiting for room for up to `timeout` seconds, None for ever.
+
+        Full when there was no room in time, ShutDown, TooLargeError; NoSpaceError or LimitReachedError when a
+        large item finds no memory. On any error nothing was put.
+        """
+        size = len(data) if type(data) is bytes else _LONG
+        if size >= _LONG:
+            data, size = _native.readable(data)
+        library = _native.quick if size < _LONG else _native.slow
+        status = library.shc_queue_put(self._handle, data, size, 0)
+        if status == _native.WOULD_BLOCK:
+            seconds = patience(block, timeout)
+            if seconds != 0:
+                status = self._wait([], _native.slow.shc_queue_put, seconds, (data, size))
+        if status:
+            self._unput(status)
+
+    def put_nowait(self, data: Any) -> None:
+        """Puts a bytes-like object if there is room; else Full."""
+        self.put(data, False)
+
+    def put_many(self, items: Iterable[Any], timeout: float | None = None) -> int:
+        """Puts bytes-like objects in order, waiting for room for up to `timeout` seconds; how many were put.
+
+        When the time has passed that is fewer than there are, and Full if none. An error that stops it half
+        way has an attribute `done`, how many were put before.
+        """
+        data = flat(items)
+        largest = max(map(len, data), default=0)
+        if largest > self.max_item:
+            raise TooLargeError(
+                f"queue {self._name!r} holds items of up to {self.max_item} bytes; got {largest}"
+            )
+        buffers = _native.buffers(data)
+        count = _native.out_size()
+        library = _native.quick if sum(map(len, data)) < _LONG else _native.slow
+        seconds = patience(True, timeout)
+        end = None if seconds is None else monotonic() + seconds
+        done = 0
+        while done < len(data):
+            rest = (_native.buffers_from(buffers, done), len(data) - done)
+            status = library.shc_queue_put_many(self._handle, *rest, 0, _native.out(count))
+            if status == _native.WOULD_BLOCK:
+                left = None if end is None else end - monotonic()
+                answer = (_native.out(count),)
+                status = self._wait([], _native.slow.shc_queue_put_many, left, rest, answer)
+            if status == _native.OK:
+                done += count.value
+            elif status == _native.TIMED_OUT and done:
+                break
+            else:
+                self._unput(status, done)
+        return done
+
+    def _unput(self, status: int, done: int = 0) -> NoReturn:
+        try:
+            if status in (_native.WOULD_BLOCK, _native.TIMED_OUT):
+                raise Full
+            if status == _native.CLOSED:
+                raise ShutDown
+            self._fail(status)
+        except Exception as error:
+            error.done = done  # type: ignore[attr-defined]
+            raise
+
+    def reserve(self, size: int, block: bool = True, timeout: float | None = None) -> Slot:
+        """A place for an item of up to `size` bytes, to be written in place and committed.
+
+        Waits for room as `put` does. Getters pass over it meanwhile, until the queue has gone round.
+        """
+        size = unsigned(size, "the size of an item", bits=63)
+        library = _native.quick
+        slot = Slot(self, _native.new_place(), library.shc_queue_commit, library.shc_queue_abort)
+        try:
+            status = library.shc_queue_reserve(self._handle, size, 0, slot._claim)
+            if status == _native.WOULD_BLOCK:
+                seconds = patience(block, timeout)
+                if seconds != 0:
+                    call = _native.slow.shc_queue_reserve
+                    status = self._wait([], call, seconds, (size,), (slot._claim,))
+            if status:
+                self._unput(status)
+            return slot
+        except BaseException:
+            slot._drop(library.shc_queue_abort)
+            raise
+
+    def get(self, block: bool = True, timeout: float | None = None) -> bytes:
+        """Gets the oldest item, waiting for one for up to `timeout` seconds, None for ever.
+
+        Empty when there was none in time; ShutDown when the queue is shut down and nothing is left.
+        """
+        handle = self._handle
+        claim = _native.new_claim()
+        released: list[int] = []
+        try:
+            self._receive(claim, block, timeout)
+            data: bytes = _native.bytes_at(claim.data, claim.len)
+            # In one step, and nothing after it in which a signal handler could run.
+            released += starmap(_release, ((handle, claim),))
+            return data
+        except BaseException:
+            if not released:
+                _put_back(handle, (claim,))
+            raise
+
+    def get_nowait(self) -> bytes:
+        """Gets the oldest item if there is one; else Empty."""
+        return self.get(False)
+
+    def get_many(self, max: int, timeout: float | None = None) -> list[bytes]:
+        """Gets up to `max` items that are there, waiting for the first as `get` does."""
+        room = unsigned(max, "max")
+        handle = self._handle
+        claims: list[Any] = []
+        released: list[int] = []
+        try:
+            data = self._gather(room, claims, timeout)
+            # As in `get`.
+            released += map(_release, repeat(handle), claims)
+            return data
+        except BaseException:
+            if not released:
+                _put_back(handle, claims)
+            raise
+
+    def _gather(self, room: int, claims: list[Any], timeout: float | None) -> list[bytes]:
+        """Takes what `get_many` returns. In CPython 3.13 no `try` has the jump back of a loop in it."""
+        handle = self._handle
+        data: list[bytes] = []
+        while len(data) < room:
+            claim = _native.new_claim()
+            claims.append(claim)
+            if not data:
+                self._receive(claim, True, timeout)
+            elif _native.quick.shc_queue_recv(handle, 0, claim) != _native.OK:
+                claims.pop()
+                break
+            data.append(_native.bytes_at(claim.data, claim.len))
+        return data
+
+    def recv(self, block: bool = True, timeout: float | None = None) -> Item:
+        """Takes the oldest item in place, waiting for one as `get` does.
+
+        It costs one cell of the queue until it is given back: see Item.
+        """
+        library = _native.quick
+        claim = _native.new_claim()
+        put_back = library.shc_queue_put_back
+        item = Item(self, claim, library.shc_queue_release, put_back)
+        try:
+            self._receive(claim, block, timeout)
+            return item
+        except BaseException:
+            item._drop(put_back)
+            raise
+
+    def _receive(self, claim: Any, block: bool, timeout: float | None) -> None:
+        status = _native.quick.shc_queue_recv(self._handle, 0, claim)
+        if status == _native.WOULD_BLOCK:
+            seconds = patience(block, timeout)
+            if seconds != 0:
+                status = self._wait([], _native.slow.shc_queue_recv, seconds, (), (claim,))
+        if status:
+            if status in (_native.WOULD_BLOCK, _native.TIMED_OUT):
+                raise Empty
+            if status == _native.CLOSED:
+                raise ShutDown
+            self._fail(status)
+
+    def qsize(self) -> int:
+        """How many items can be got at this moment."""
+        return int(self._ask(_native.quick.shc_queue_qsize, _native.out_size()))
+
+    def empty(self) -> bool:
+        """Whether nothing can be got at this moment."""
+        return bool(self._ask(_native.quick.shc_queue_empty, _native.out_bool()))
+
+    def full(self) -> bool:
+        """Whether a put would have to wait at this moment."""
+        return bool(self._ask(_native.quick.shc_queue_full, _native.out_bool()))
+
+    def shutdown(self) -> None:
+        """Lets no more items in. Getters get what is left, then ShutDown; waiting putters get ShutDown."""
+        self._check(_native.quick.shc_queue_shutdown(self._handle))
+
+    def is_shutdown(self) -> bool:
+        """Whether the queue was shut down."""
+        return bool(self._ask(_native.quick.shc_queue_is_shutdown, _native.out_bool()))
+
+
+def _put_back(handle: Any, claims: Iterable[Any]) -> None:
+    for claim in claims:
+        if claim.len != _native.FORGOTTEN:
+            _native.quick.shc_queue_put_back(handle, claim)
+
+
+def _options(
+    maxsize: int, max_item: int | None, max_bytes: int | None, inline: int | None
+) -> _native.QueueOptions:
+    return _native.queue_options(
+        unsigned(maxsize, "maxsize", minimum=1),
+        option(max_item, "max_item"),
+        option(max_bytes, "max_bytes"),
+        option(inline, "inline"),
+    )

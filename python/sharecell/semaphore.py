@@ -1,0 +1,109 @@
+"""Counting semaphores."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import starmap
+from typing import TYPE_CHECKING, Any, Callable
+
+from . import _native
+from ._object import SharedObject, encode_name, patience, unsigned
+from .errors import check
+
+if TYPE_CHECKING:
+    from .segment import Segment
+
+__all__ = ["Semaphore"]
+
+_try = _native.quick.shc_semaphore_acquire
+_release = _native.quick.shc_semaphore_release
+_exit = _native.exit_function("shc_semaphore_release", check)
+
+
+class Semaphore(SharedObject):
+    """A counting semaphore for threads of any number of processes.
+
+    `with semaphore:` acquires and releases a permit (and does not close it). Anybody may release, also
+    without having acquired. A process that is killed does not give back what it had acquired.
+    """
+
+    _kind = "semaphore"
+
+    @classmethod
+    def create(cls, segment: Segment, name: str, value: int = 1) -> Semaphore:
+        """Creates a semaphore with a first value; AlreadyExistsError when the name is taken."""
+        return cls._get(segment, name, _native.slow.shc_semaphore_create, _initial(value))
+
+    @classmethod
+    def open(cls, segment: Segment, name: str) -> Semaphore:
+        """Opens a semaphore; NotFoundError when there is none."""
+        return cls._get(segment, name, _native.slow.shc_semaphore_open)
+
+    @classmethod
+    def open_or_create(cls, segment: Segment, name: str, value: int = 1) -> Semaphore:
+        """Opens a semaphore, or creates it with a first value."""
+        return cls._get(segment, name, _native.slow.shc_semaphore_open_or_create, _initial(value))
+
+    @classmethod
+    def _get(cls, segment: Segment, name: str, verb: Any, *value: int) -> Semaphore:
+        what = encode_name(name, "a semaphore")
+        handle = segment._obtain_one(_native.SemaphoreHandle, verb, what, *value)
+        return cls._made(segment, name, handle)
+
+    def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
+        """Acquires a permit; whether that was possible, waiting up to `timeout` seconds, None for ever."""
+        outcome: list[int] = []
+        try:
+            # In one step, so that no exception can come between the permit and the knowledge of it.
+            outcome += starmap(_try, ((self._handle, 0),))
+            return outcome[0] == _native.OK or self._settle(outcome, block, timeout)
+        except BaseException:
+            self._undo(outcome)
+            raise
+
+    def _settle(self, outcome: list[int], block: bool, timeout: float | None) -> bool:
+        """Goes on after a try that did not succeed."""
+        status = outcome[0]
+        if status == _native.WOULD_BLOCK:
+            seconds = patience(block, timeout)
+            if seconds == 0:
+                return False
+            status = self._wait(outcome, _native.slow.shc_semaphore_acquire, seconds)
+            if status == _native.TIMED_OUT:
+                return False
+        self._check(status)
+        return True
+
+    def _undo(self, outcome: list[int]) -> None:
+        if outcome and outcome[0] == _native.OK:
+            _release(self._handle, 1)
+
+    def release(self, n: int = 1) -> None:
+        """Adds `n` permits. SemaphoreOverflowError, with nothing added, beyond 2147483647."""
+        status = _release(self._handle, unsigned(n, "n", minimum=1, bits=32))
+        if status:
+            self._fail(status)
+
+    def get_value(self) -> int:
+        """The value at this moment."""
+        return int(self._ask(_native.quick.shc_semaphore_value, _native.out_u32()))
+
+    def __enter__(self) -> Semaphore:
+        # Not by `acquire`: an exception could come between its return and ours.
+        outcome: list[int] = []
+        try:
+            outcome += starmap(_try, ((self._handle, 0),))
+            if outcome[0] != _native.OK:
+                self._settle(outcome, True, None)
+            return self
+        except BaseException:
+            self._undo(outcome)
+            raise
+
+    @property
+    def __exit__(self) -> Callable[[object, object, object], None]:  # type: ignore[override]
+        return partial(_exit, self._handle, 1)
+
+
+def _initial(value: int) -> int:
+    return unsigned(value, "the value of a semaphore", bits=32)
