@@ -907,11 +907,13 @@ shc_status shc_condition_acquire(const shc_condition *condition, int64_t timeout
 shc_status shc_condition_release(const shc_condition *condition);
 
 /**
- * Gives the lock back, waits for a notification, and takes the lock again: SHC_OK, or SHC_OWNER_DIED.
+ * Gives the lock back, waits for a notification, and takes the lock again: SHC_OK; SHC_OWNER_DIED, notified or not, when
+ * whoever held the lock meanwhile died.
  * SHC_WOULD_BLOCK, SHC_TIMED_OUT, SHC_INTERRUPTED: not notified, but the lock is held again.
  * SHC_ERR_NOT_HELD, SHC_ERR_NOT_OWNER without the lock; SHC_ERR_LIMIT_REACHED when too many wait.
  */
-shc_status shc_condition_wait(const shc_condition *condition, int64_t timeout_ns);
+shc_status shc_condition_wait(const shc_condition *condition,
+                              int64_t timeout_ns);
 
 /**
  * Wakes up to `count` of those who wait, the longest waiting first; SIZE_MAX wakes all. SHC_ERR_NOT_HELD,
@@ -1049,7 +1051,8 @@ shc_status shc_pipe_send(const shc_pipe *pipe, const void *data, size_t len, int
 
 /**
  * Receives the next message into a buffer; its length goes to `len`. SHC_WOULD_BLOCK, SHC_TIMED_OUT,
- * SHC_INTERRUPTED; SHC_CLOSED at the end-of-file; SHC_ERR_BUFFER_TOO_SMALL, and the message is still there.
+ * SHC_INTERRUPTED; SHC_CLOSED at the end-of-file; SHC_ERR_BUFFER_TOO_SMALL, and the message is still
+ * there; its length goes to `len` then too.
  */
 shc_status shc_pipe_recv(const shc_pipe *pipe, void *buffer, size_t size, int64_t timeout_ns, size_t *len);
 
@@ -1146,7 +1149,7 @@ shc_status shc_queue_put_many(const shc_queue *queue,
 /**
  * Gets the oldest item into a buffer; its length goes to `len`. SHC_WOULD_BLOCK, SHC_TIMED_OUT,
  * SHC_INTERRUPTED; SHC_CLOSED when the queue is shut down and nothing is left; SHC_ERR_BUFFER_TOO_SMALL, and
- * the item is still there.
+ * the item is still there; its length goes to `len` then too.
  */
 shc_status shc_queue_get(const shc_queue *queue, void *buffer, size_t size, int64_t timeout_ns, size_t *len);
 
@@ -1365,7 +1368,7 @@ shc_status shc_segment_send_over(const shc_segment *segment, int32_t socket);
 
 /**
  * Attaches to an anonymous segment that comes over a Unix socket. SHC_CLOSED when the socket was closed, or something
- * else came. The caller closes the segment.
+ * else came; SHC_WOULD_BLOCK, SHC_INTERRUPTED. The caller closes the segment.
  */
 shc_status shc_segment_receive_over(int32_t socket,
                                     shc_segment **out);

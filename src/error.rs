@@ -18,7 +18,7 @@ pub enum ErrorKind {
     Interrupted = 3,
     /// The object was closed, or nobody is left at the other end.
     Closed = 4,
-    /// C only: the lock is held by the caller, and who held it before died.
+    /// The lock is held by the caller, and who held it before died.
     OwnerDied = 5,
     /// The barrier is broken.
     Broken = 6,

@@ -541,8 +541,8 @@ fn a_full_dev_shm_is_an_error_and_not_a_fault() {
 
 // ---- damage --------------------------------------------------------------------------------------------
 
-/// How many damaged segments are tried.
-const DAMAGES: u64 = 600;
+/// How many segments are damaged at random, besides those in known ways.
+const DAMAGES: u64 = 500;
 
 /// Where a segment has words that are not payload and not far from one that is not 0.
 fn vital(bytes: &[u8]) -> Vec<usize> {
@@ -553,12 +553,14 @@ fn vital(bytes: &[u8]) -> Vec<usize> {
     (fixed..bytes.len() - 8).step_by(8).filter(|at| (at - 32..at + 40).step_by(8).any(used)).collect()
 }
 
-/// Changes a few words or bits of a segment; what was changed.
-fn mutate(bytes: &mut [u8], vital: &[usize], random: &mut Random) -> Vec<(usize, u64, u64)> {
-    let mut changes = Vec::new();
-    for _ in 0..=random.below(3) {
+/// An offset, and the word that comes to stand there.
+type Change = (usize, u64);
+
+/// A few words of a segment, changed.
+fn mutation(bytes: &[u8], vital: &[usize], random: &mut Random) -> Vec<Change> {
+    let change = |random: &mut Random| {
         let at = vital[random.below(vital.len() as u64) as usize];
-        let old = u64::from_ne_bytes(bytes[at..at + 8].try_into().unwrap());
+        let old = word(bytes, at);
         let new = match random.below(6) {
             0 => 0,
             1 => u64::MAX >> random.below(64),
@@ -566,10 +568,46 @@ fn mutate(bytes: &mut [u8], vital: &[usize], random: &mut Random) -> Vec<(usize,
             3 => old.wrapping_add(random.below(64)).wrapping_sub(32),
             _ => old ^ 1 << random.below(64),
         };
-        bytes[at..at + 8].copy_from_slice(&new.to_ne_bytes());
-        changes.push((at, old, new));
+        (at, new)
+    };
+    let count = 1 + random.below(5);
+    (0..count).map(|_| change(random)).collect()
+}
+
+fn word(bytes: &[u8], at: usize) -> u64 {
+    u64::from_ne_bytes(bytes[at..at + 8].try_into().unwrap())
+}
+
+/// What is worst for somebody who believes it: each alone.
+fn known_bad(bytes: &[u8]) -> Vec<Vec<Change>> {
+    let row = |of, field| *layout_table().iter().find(|row| (row.0, row.1) == (of, field)).unwrap();
+    let at = |field| row("Header", field).2;
+    // The second half of the word is the lock word that gives the growth its name.
+    let grow = word(bytes, at("gone"));
+    let mut bad = Vec::new();
+    // Label 1 is that of the process that looks: for all it knows another thread of it holds the lock.
+    for label in [2, 8, 9, 0xfff, 0x8000_0005, 0xffff_ffff] {
+        bad.push(vec![(at("directory"), label)]);
+        bad.push(vec![(at("gone"), grow | label << 32)]);
     }
-    changes
+    for value in [1, u64::MAX - 1, u64::MAX, 1 << 32] {
+        bad.extend(
+            ["committed", "unlinked", "pending", "objects", "generation", "levels"]
+                .map(|f| vec![(at(f), value)]),
+        );
+    }
+    let first = row("Header", "").3 + 8 * row("Slot", "").3;
+    let extents: Vec<_> = (0..).map(|i| first + i * 16).take_while(|at| word(bytes, at + 8) != 0).collect();
+    for at in &extents {
+        let (shape, offset) = (word(bytes, *at), word(bytes, at + 8));
+        bad.extend([1, 9, 128, offset | 0x10, offset - 4096, 1 << 40, u64::MAX].map(|x| vec![(at + 8, x)]));
+        bad.extend([0, 0xffff, u64::MAX, 1 << 63, shape << 1].map(|x| vec![(*at, x)]));
+    }
+    let next = extents.last().unwrap() + 16;
+    for shape in [0, 64 << 32, 4096 << 16 | 7, u64::MAX] {
+        bad.extend([1, 9, 128, 4096, 1 << 40, u64::MAX - 4095].map(|x| vec![(next, shape), (next + 8, x)]));
+    }
+    bad
 }
 
 /// Tries everything. What it returns does not matter, but it must return.
@@ -639,43 +677,44 @@ fn damage(_: Args) {
     drop(s);
     let bytes = fs::read(path(&original)).unwrap();
     Segment::unlink(&original).unwrap();
-    let (vital, mut faults) = (vital(&bytes), Vec::new());
+    let vital = vital(&bytes);
     assert!(vital.len() > 200);
-    for seed in 1..=DAMAGES {
-        let name = world.name();
-        fs::write(path(&name), &bytes).unwrap();
-        fs::set_permissions(path(&name), fs::Permissions::from_mode(0o600)).unwrap();
-        let (mut damaged, mut random) =
-            (bytes.clone(), Random::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
-        let changes = mutate(&mut damaged, &vital, &mut random);
-        let child = fork(|| {
-            // SAFETY: alarm has no preconditions. Who hangs is killed.
-            unsafe { libc::alarm(10) };
-            // Damaged before it is opened, or while it is open.
-            let before = (seed % 2 == 0).then(|| Segment::open(&name).unwrap());
-            let open = before.as_ref().map(|s| (Queue::open(s, "queue"), Pipe::open(s, "pipe", End::A)));
-            for (at, _, new) in &changes {
-                file(&name).write_all_at(&new.to_ne_bytes(), *at as u64).unwrap();
-            }
-            if let Ok(s) = Segment::open(&name) {
-                use_everything(&s);
-            }
-            drop(open);
-            0
-        });
-        let code = reap(child);
-        if code != 0 {
-            let changes: Vec<_> =
-                changes.iter().map(|(at, old, new)| format!("{at}: {old:#x} -> {new:#x}")).collect();
-            faults.push(format!(
-                "seed {seed}: {}: {}",
-                if code < 0 { format!("signal {}", -code) } else { "panic".into() },
-                changes.join(", ")
-            ));
+    let mut damages = known_bad(&bytes);
+    damages.extend((1..=DAMAGES).map(|seed| mutation(&bytes, &vital, &mut Random::new(seed))));
+    // Each before the segment is opened, or while it is open.
+    let faults: Vec<_> = damages
+        .iter()
+        .zip([false, true].iter().cycle())
+        .filter_map(|(changes, open)| try_damaged(&world.name(), &bytes, changes, *open))
+        .collect();
+    assert!(faults.is_empty(), "{} of {}:\n{}", faults.len(), damages.len(), faults.join("\n"));
+}
+
+/// Uses a damaged copy of a segment in a process of its own; how that was killed or panicked.
+fn try_damaged(name: &str, bytes: &[u8], changes: &[Change], open: bool) -> Option<String> {
+    // Complete when it gets its name: what is empty would be collected as unfinished.
+    let draft = format!("/dev/shm/draft-{name}");
+    fs::write(&draft, bytes).unwrap();
+    fs::rename(&draft, path(name)).unwrap();
+    let child = fork(|| {
+        // SAFETY: alarm has no preconditions. Who hangs is killed.
+        unsafe { libc::alarm(10) };
+        let segment = open.then(|| Segment::open(name).unwrap());
+        let handles = segment.as_ref().map(|s| (Queue::open(s, "queue"), Pipe::open(s, "pipe", End::A)));
+        for (at, new) in changes {
+            file(name).write_all_at(&new.to_ne_bytes(), *at as u64).unwrap();
         }
-        let _ = fs::remove_file(path(&name));
-    }
-    assert!(faults.is_empty(), "{} of {DAMAGES}:\n{}", faults.len(), faults.join("\n"));
+        if let Ok(s) = Segment::open(name) {
+            use_everything(&s);
+        }
+        drop(handles);
+        0
+    });
+    let code = reap(child);
+    fs::remove_file(path(name)).unwrap();
+    let text = |(at, new): &Change| format!("{at}: {:#x} -> {new:#x}", word(bytes, *at));
+    let how = if code < 0 { format!("signal {}", -code) } else { "panic".to_owned() };
+    (code != 0).then(|| format!("{how} after {}", changes.iter().map(text).collect::<Vec<_>>().join(", ")))
 }
 
 #[test]

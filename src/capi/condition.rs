@@ -84,7 +84,8 @@ pub unsafe extern "C" fn shc_condition_release(condition: *const shc_condition) 
     guard(|| unsafe { shc_condition::borrow(condition)? }.release().map(|()| SHC_OK))
 }
 
-/// Gives the lock back, waits for a notification, and takes the lock again: SHC_OK, or SHC_OWNER_DIED.
+/// Gives the lock back, waits for a notification, and takes the lock again: SHC_OK; SHC_OWNER_DIED, notified or not, when
+/// whoever held the lock meanwhile died.
 /// SHC_WOULD_BLOCK, SHC_TIMED_OUT, SHC_INTERRUPTED: not notified, but the lock is held again.
 /// SHC_ERR_NOT_HELD, SHC_ERR_NOT_OWNER without the lock; SHC_ERR_LIMIT_REACHED when too many wait.
 #[unsafe(no_mangle)]

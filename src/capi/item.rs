@@ -124,20 +124,27 @@ fn not_held(text: &str) -> crate::error::Error {
     crate::error::Error::new(ErrorKind::NotHeld, text)
 }
 
-/// Copies a taken item to a buffer and gives it back, or puts it back if the buffer is too small.
-pub(super) unsafe fn copy_out(ring: &Ring<'_>, claim: &Claim, buffer: &mut [u8]) -> Result<usize> {
+/// Copies a taken item to a buffer and gives it back, or puts it back if the buffer is too small. Its length goes to
+/// `len` in both cases.
+pub(super) unsafe fn copy_out(
+    ring: &Ring<'_>,
+    claim: &Claim,
+    buffer: &mut [u8],
+    len: *mut usize,
+) -> Result<super::shc_status> {
+    unsafe { len.write_unaligned(claim.len) };
     let Some(place) = buffer.get_mut(..claim.len) else {
         ring.untake(claim);
-        fail!(
-            BufferTooSmall,
-            "the item has {} bytes, the buffer {}; it is still there",
-            claim.len,
-            buffer.len()
-        );
+        return Err(too_small(claim.len, buffer.len()));
     };
     unsafe { std::ptr::copy_nonoverlapping(claim.data, place.as_mut_ptr(), claim.len) };
     ring.release(claim, false);
-    Ok(claim.len)
+    Ok(super::SHC_OK)
+}
+
+pub(super) fn too_small(len: usize, room: usize) -> crate::error::Error {
+    let text = format!("the item has {len} bytes, the buffer {room}; it is still there");
+    crate::error::Error::new(ErrorKind::BufferTooSmall, text)
 }
 
 /// Commits a place.

@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_void};
 use std::ops::Deref;
 
-use super::item::{shc_item, shc_slot};
+use super::item::{copy_out, shc_item, shc_slot, too_small};
 use super::segment::shc_segment;
 use super::{
     Handle, Out, SHC_OK, bytes, bytes_mut, check_len, deadline, guard, handle, options, shc_status, text,
@@ -180,7 +180,8 @@ pub unsafe extern "C" fn shc_pipe_send(
 }
 
 /// Receives the next message into a buffer; its length goes to `len`. SHC_WOULD_BLOCK, SHC_TIMED_OUT,
-/// SHC_INTERRUPTED; SHC_CLOSED at the end-of-file; SHC_ERR_BUFFER_TOO_SMALL, and the message is still there.
+/// SHC_INTERRUPTED; SHC_CLOSED at the end-of-file; SHC_ERR_BUFFER_TOO_SMALL, and the message is still
+/// there; its length goes to `len` then too.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shc_pipe_recv(
     pipe: *const shc_pipe,
@@ -192,7 +193,20 @@ pub unsafe extern "C" fn shc_pipe_recv(
     guard(|| unsafe {
         let len = Out::new(len)?;
         let pipe = shc_pipe::borrow(pipe)?;
-        len.set(pipe.recv_into(bytes_mut(buffer, size)?, deadline(timeout_ns)?)?)
+        let buffer = bytes_mut(buffer, size)?;
+        match pipe.receive(false, deadline(timeout_ns)?)? {
+            Received::Claimed(ring, claim) => copy_out(&ring, &claim, buffer, len.0),
+            Received::Joined(message) => {
+                let needed = message.len();
+                len.set(needed)?;
+                let Some(place) = buffer.get_mut(..needed) else {
+                    pipe.keep(message);
+                    return Err(too_small(needed, size));
+                };
+                place.copy_from_slice(&message);
+                Ok(SHC_OK)
+            }
+        }
     })
 }
 

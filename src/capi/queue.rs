@@ -176,7 +176,7 @@ pub unsafe extern "C" fn shc_queue_put_many(
 
 /// Gets the oldest item into a buffer; its length goes to `len`. SHC_WOULD_BLOCK, SHC_TIMED_OUT,
 /// SHC_INTERRUPTED; SHC_CLOSED when the queue is shut down and nothing is left; SHC_ERR_BUFFER_TOO_SMALL, and
-/// the item is still there.
+/// the item is still there; its length goes to `len` then too.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shc_queue_get(
     queue: *const shc_queue,
@@ -190,7 +190,7 @@ pub unsafe extern "C" fn shc_queue_get(
         let queue = shc_queue::borrow(queue)?;
         let buffer = bytes_mut(buffer, size)?;
         let claim = queue.take_claim(false, deadline(timeout_ns)?)?;
-        len.set(copy_out(&queue.ring(), &claim, buffer)?)
+        copy_out(&queue.ring(), &claim, buffer, len.0)
     })
 }
 
@@ -218,8 +218,9 @@ pub unsafe extern "C" fn shc_queue_get_many(
         let mut got = 0;
         while got < max {
             let item = queue.take_claim(false, deadline);
-            match item.and_then(|claim| copy_out(&queue.ring(), &claim, buffer)) {
-                Ok(len) => {
+            let mut len = 0;
+            match item.and_then(|claim| copy_out(&queue.ring(), &claim, buffer, &mut len)) {
+                Ok(_) => {
                     lens.add(got).write_unaligned(len);
                     buffer = &mut buffer[len..];
                     got += 1;

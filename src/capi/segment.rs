@@ -160,7 +160,7 @@ pub unsafe extern "C" fn shc_segment_send_over(segment: *const shc_segment, sock
 }
 
 /// Attaches to an anonymous segment that comes over a Unix socket. SHC_CLOSED when the socket was closed, or something
-/// else came. The caller closes the segment.
+/// else came; SHC_WOULD_BLOCK, SHC_INTERRUPTED. The caller closes the segment.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shc_segment_receive_over(socket: i32, out: *mut *mut shc_segment) -> shc_status {
     guard(|| unsafe {

@@ -2,19 +2,29 @@
 //!
 //! The memory is the caller's: he maps it, in every process, and keeps it mapped. What cannot lie in it are
 //! the leases by which the kernel tells who lives; they are locks of a small file of its own, which has the
-//! segment's name and appears when the segment is complete.
+//! segment's name.
+//!
+//! ```text
+//!   create:  file BEGUN, LIFE held alone ─ link (the name is taken) ─ fill the memory ─ seat ─ COMPLETE ─ LIFE given up
+//! ```
+//!
+//! A creator that dies before COMPLETE leaves a file that says so and that nobody holds; the next one replaces it.
 
 use std::fs::File;
 use std::sync::Arc;
 
+use super::attach::LIFE_BYTE;
 use super::{Attached, HEAD_BYTES, Segment, SegmentOptions, check_head, check_name, new_attachment};
 use crate::atomic::{AtomicU64, Relaxed};
-use crate::error::{Result, fail};
+use crate::error::{ErrorKind, Result, fail};
+use crate::sys::lease::{self, Mode};
 use crate::sys::map::{Keeper, Map};
 use crate::sys::shm;
 
-/// The content of a file that only keeps leases.
-const LEASES_ONLY: &[u8; 8] = b"SHCLEASE";
+/// The content of a file that only keeps leases, when the segment in the memory is complete.
+const COMPLETE: &[u8; 8] = b"SHCLEASE";
+/// And before. Its creator holds LIFE alone, so one that is free was left by a dead one.
+const BEGUN: &[u8; 8] = b"SHCBEGUN";
 
 impl SegmentOptions {
     /// Lays a new segment over `len` bytes of memory at `memory`, whose content is lost. `name` is that of the
@@ -70,23 +80,37 @@ impl SegmentOptions {
         check_name(name)?;
         let (fixed, limit) = self.sizes(len as u64)?;
         let map = given(memory, limit, keeper)?;
-        let file = shm::create_unnamed(self.mode)?;
-        shm::write(&file, LEASES_ONLY)?;
-        let descriptor = file.try_clone().map_err(|e| crate::sys::io_error("dup", &e))?;
-        let attached = new_attachment(name, file, map, self.participants)?;
-        for word in attached.words(0, fixed / 8)? {
-            word.store(0, Relaxed);
+        // The name is ours before the memory is touched: whoever else comes to create it finds it taken.
+        let file = begin(name, self.mode)?;
+        let finish = |attached: &Arc<Attached>| {
+            for word in attached.words(0, fixed / 8)? {
+                word.store(0, Relaxed);
+            }
+            self.fill_header(attached.header(), fixed, limit);
+            let seated = attached.seat_self()?;
+            let file = attached.file()?;
+            shm::write(file, COMPLETE)?;
+            lease::unlock(file, LIFE_BYTE)?;
+            Ok(seated)
+        };
+        let made = new_attachment(name, file, map, self.participants).and_then(|attached| finish(&attached));
+        match made {
+            Ok(attached) => Ok(Segment::over(attached)),
+            Err(e) => {
+                let _ = shm::unlink(name);
+                Err(e.of(format_args!("segment {name:?}")))
+            }
         }
-        self.fill_header(attached.header(), fixed, limit);
-        let seated = attached.seat_self().map_err(|e| e.of(format_args!("segment {name:?}")))?;
-        shm::link(&descriptor, name)?;
-        Ok(Segment::over(seated))
     }
 
     fn open_given(name: &str, memory: *mut u8, len: usize, keeper: Keeper) -> Result<Segment> {
         check_name(name)?;
         let file: File = shm::open(name)?;
-        if shm::read(&file)? != *LEASES_ONLY {
+        let content = shm::read(&file)?;
+        if content == *BEGUN {
+            fail!(Unfinished, "segment {name:?} is being made, or its creator died; create it");
+        }
+        if content != *COMPLETE {
             fail!(
                 NotASegment,
                 "segment {name:?} is not over memory that somebody has; open it by its name alone"
@@ -106,6 +130,26 @@ impl SegmentOptions {
         let attached: Arc<Attached> = new_attachment(name, file, map, participants)?;
         Ok(Segment::over(attached.seat_self().map_err(|e| e.of(format_args!("segment {name:?}")))?))
     }
+}
+
+/// Takes the name, with LIFE in hand.
+fn begin(name: &str, mode: u32) -> Result<File> {
+    loop {
+        let file = shm::create_unnamed(mode)?;
+        shm::write(&file, BEGUN)?;
+        lease::try_lock(&file, LIFE_BYTE, Mode::Exclusive)?;
+        match shm::link(&file, name) {
+            Ok(()) => return Ok(file),
+            Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(e),
+            Err(_) if was_left_begun(name)? => shm::unlink(name)?,
+            Err(_) => fail!(AlreadyExists, "segment {name:?} already exists; open it or choose another name"),
+        }
+    }
+}
+
+fn was_left_begun(name: &str) -> Result<bool> {
+    let file = shm::open(name)?;
+    Ok(shm::read(&file)? == *BEGUN && lease::try_lock(&file, LIFE_BYTE, Mode::Exclusive)?)
 }
 
 /// Checks memory that a caller gives.

@@ -554,7 +554,13 @@ impl Segment {
     }
 
     /// A descriptor to hand to another process, which attaches [by it](Self::from_fd). It is closed on exec.
+    ///
+    /// # Errors
+    /// `Unsupported` when the segment has a name: others open it by that.
     pub fn to_fd(&self) -> Result<OwnedFd> {
+        if !self.is_anonymous() {
+            fail!(Unsupported, "segment {:?} has a name; open it by that", self.name());
+        }
         Ok(shm::reopen(self.attached.file()?)?.into())
     }
 

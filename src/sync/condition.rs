@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use super::rlock::{RLockCell, RLockGuard};
 use crate::atomic::{Acquire, AtomicU32, AtomicU64, Relaxed};
-use crate::error::{Result, fail};
+use crate::error::{ErrorKind, Result, fail};
 use crate::latch::Acquired;
 use crate::layout::{Kind, Spec, describe};
 use crate::segment::Segment;
@@ -152,7 +152,8 @@ impl Condition {
         e.of(self.cell.handle().describe())
     }
 
-    /// Gives the lock back, waits for a notification, and takes the lock again.
+    /// Gives the lock back, waits for a notification, and takes the lock again. `OwnerDied` also without a
+    /// notification: whoever held the lock meanwhile died, and what it protects may be half changed.
     ///
     /// # Errors
     /// `NotHeld`, `NotOwner` without the lock; `LimitReached` when too many wait; `Interrupted` by a signal
@@ -194,10 +195,14 @@ impl Condition {
             place.state.store(0, Relaxed);
             return Ok(acquired);
         }
-        woken.map(|()| acquired)
+        // Nobody else would be told: giving the lock back in good order clears the mark.
+        if acquired == Acquired::OwnerDied { Ok(acquired) } else { woken.map(|()| acquired) }
     }
 
     /// Waits until `ready` returns true, which is asked with the lock held, or `deadline`; what it returned last.
+    ///
+    /// # Errors
+    /// As of [`wait`](Self::wait), and `OwnerDied` when whoever held the lock meanwhile died. The lock is held.
     pub fn wait_for(&self, deadline: Deadline, mut ready: impl FnMut() -> bool) -> Result<bool> {
         loop {
             if ready() {
@@ -205,6 +210,7 @@ impl Condition {
             }
             match self.wait_until(deadline) {
                 Err(e) if e.is_timeout() => return Ok(ready()),
+                Ok(Acquired::OwnerDied) => return Err(ErrorKind::OwnerDied.into()),
                 other => drop(other?),
             }
         }

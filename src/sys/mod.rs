@@ -31,6 +31,8 @@ pub fn os_error(what: &str, number: i32) -> Error {
         libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOLCK => ErrorKind::OutOfResources,
         libc::EOPNOTSUPP | libc::ENOSYS => ErrorKind::Unsupported,
         libc::EINTR => ErrorKind::Interrupted,
+        libc::EAGAIN => ErrorKind::WouldBlock,
+        libc::EPIPE | libc::ECONNRESET => ErrorKind::Closed,
         _ => ErrorKind::System,
     };
     Error::new(kind, format!("{what}: {}", std::io::Error::from_raw_os_error(number)))

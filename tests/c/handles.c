@@ -1,5 +1,5 @@
 /* Every function refuses a handle that is NULL, of another type, closed, or no handle at all, and writes
- * nothing. */
+ * nothing. tests/c_complete.rs finds those that are missing here. */
 
 #include "check.h"
 
@@ -39,6 +39,21 @@ static void refuse_segment(void *handle) {
     REFUSED(shc_lock_create(handle, "x", o));
     REFUSED(shc_lock_open(handle, "x", o));
     REFUSED(shc_lock_open_or_create(handle, "x", o));
+    REFUSED(shc_rlock_create(handle, "x", o));
+    REFUSED(shc_rlock_open(handle, "x", o));
+    REFUSED(shc_rlock_open_or_create(handle, "x", o));
+    REFUSED(shc_rwlock_create(handle, "x", o));
+    REFUSED(shc_rwlock_open(handle, "x", o));
+    REFUSED(shc_rwlock_open_or_create(handle, "x", o));
+    REFUSED(shc_condition_create(handle, "x", o));
+    REFUSED(shc_condition_open(handle, "x", o));
+    REFUSED(shc_condition_open_or_create(handle, "x", o));
+    REFUSED(shc_event_create(handle, "x", o));
+    REFUSED(shc_event_open(handle, "x", o));
+    REFUSED(shc_event_open_or_create(handle, "x", o));
+    REFUSED(shc_barrier_create(handle, "x", 1, o));
+    REFUSED(shc_barrier_open(handle, "x", o));
+    REFUSED(shc_barrier_open_or_create(handle, "x", 1, o));
     REFUSED(shc_semaphore_create(handle, "x", 1, o));
     REFUSED(shc_semaphore_open(handle, "x", o));
     REFUSED(shc_semaphore_open_or_create(handle, "x", 1, o));
@@ -90,6 +105,65 @@ static void refuse_lock(void *handle) {
     REFUSED(shc_lock_clear_poison(handle, (void *)&out));
 }
 
+static void refuse_rlock(void *handle) {
+    REFUSED(shc_rlock_acquire(handle, -1));
+    REFUSED(shc_rlock_release(handle));
+    REFUSED(shc_rlock_holder(handle, (void *)&out));
+}
+
+static void refuse_rwlock(void *handle) {
+    REFUSED(shc_rwlock_acquire_read(handle, -1));
+    REFUSED(shc_rwlock_acquire_write(handle, -1));
+    REFUSED(shc_rwlock_release_read(handle));
+    REFUSED(shc_rwlock_release_write(handle));
+}
+
+static void refuse_condition(void *handle) {
+    REFUSED(shc_condition_acquire(handle, -1));
+    REFUSED(shc_condition_release(handle));
+    REFUSED(shc_condition_wait(handle, -1));
+    REFUSED(shc_condition_notify(handle, 1));
+    REFUSED(shc_condition_waiters(handle, (void *)&out));
+}
+
+static void refuse_event(void *handle) {
+    REFUSED(shc_event_set(handle));
+    REFUSED(shc_event_clear(handle));
+    REFUSED(shc_event_is_set(handle, (void *)&out));
+    REFUSED(shc_event_wait(handle, -1));
+}
+
+static bool never_called(void *unused) {
+    (void)unused;
+    CHECK(!"called");
+    return false;
+}
+
+static void refuse_barrier(void *handle) {
+    void *o = &out;
+    REFUSED(shc_barrier_wait(handle, -1, o));
+    REFUSED(shc_barrier_wait_with(handle, -1, never_called, NULL, o));
+    REFUSED(shc_barrier_abort(handle));
+    REFUSED(shc_barrier_reset(handle));
+    REFUSED(shc_barrier_parties(handle, o));
+    REFUSED(shc_barrier_n_waiting(handle, o));
+    REFUSED(shc_barrier_is_broken(handle, o));
+}
+
+static void refuse_bell(void *handle) {
+    shc_interest interest = {SHC_FD_READABLE, 0, NULL};
+    REFUSED(shc_bell_fd(handle, (void *)&out));
+    REFUSED(shc_bell_arm(handle, &interest, 1));
+    REFUSED(shc_bell_clear(handle));
+}
+
+/* As what somebody waits for. */
+static void refuse_interest(uint32_t what, const void *handle, const shc_bell *bell) {
+    const shc_interest interest = {what, -1, handle};
+    REFUSED(shc_wait_any(&interest, 1, -1, (void *)&out));
+    REFUSED(shc_bell_arm(bell, &interest, 1));
+}
+
 static void refuse_semaphore(void *handle) {
     REFUSED(shc_semaphore_acquire(handle, -1));
     REFUSED(shc_semaphore_release(handle, 1));
@@ -132,6 +206,7 @@ static void refuse_pipe(void *handle) {
     REFUSED(shc_pipe_recv(handle, o, 8, -1, o));
     REFUSED(shc_pipe_recv_in_place(handle, -1, o));
     REFUSED(shc_pipe_release(handle, &taken));
+    REFUSED(shc_pipe_put_back(handle, &taken));
     REFUSED(shc_pipe_reserve(handle, 8, -1, o));
     REFUSED(shc_pipe_commit(handle, &slot, 0));
     REFUSED(shc_pipe_abort(handle, &slot));
@@ -147,16 +222,28 @@ static shc_status close_lock(void *handle) { return shc_lock_close(handle); }
 static shc_status close_semaphore(void *handle) { return shc_semaphore_close(handle); }
 static shc_status close_queue(void *handle) { return shc_queue_close(handle); }
 static shc_status close_pipe(void *handle) { return shc_pipe_close(handle); }
+static shc_status close_rlock(void *handle) { return shc_rlock_close(handle); }
+static shc_status close_rwlock(void *handle) { return shc_rwlock_close(handle); }
+static shc_status close_condition(void *handle) { return shc_condition_close(handle); }
+static shc_status close_event(void *handle) { return shc_event_close(handle); }
+static shc_status close_barrier(void *handle) { return shc_barrier_close(handle); }
+static shc_status close_bell(void *handle) { return shc_bell_close(handle); }
 
 static const struct {
     void (*refuse)(void *);
     shc_status (*close)(void *);
 } types[] = {
-    {refuse_segment, close_segment}, {refuse_value, close_value},         {refuse_array, close_array},
-    {refuse_lock, close_lock},       {refuse_semaphore, close_semaphore}, {refuse_queue, close_queue},
-    {refuse_pipe, close_pipe},
+    {refuse_segment, close_segment},     {refuse_value, close_value},         {refuse_array, close_array},
+    {refuse_lock, close_lock},           {refuse_semaphore, close_semaphore}, {refuse_queue, close_queue},
+    {refuse_pipe, close_pipe},           {refuse_rlock, close_rlock},         {refuse_rwlock, close_rwlock},
+    {refuse_condition, close_condition}, {refuse_event, close_event},         {refuse_barrier, close_barrier},
+    {refuse_bell, close_bell},
 };
 #define TYPES (sizeof types / sizeof types[0])
+
+/* What each interest is in, as an index into types; SHC_QUEUE_READABLE is the first. */
+static const size_t subjects[] = {5, 5, 6, 6, 10, 4, 3};
+#define SUBJECTS (sizeof subjects / sizeof subjects[0])
 
 int main(void) {
     static uint64_t zeroes[64];
@@ -168,6 +255,12 @@ int main(void) {
     shc_semaphore *semaphore = NULL;
     shc_queue *queue = NULL;
     shc_pipe *a = NULL, *b = NULL;
+    shc_rlock *rlock = NULL;
+    shc_rwlock *rwlock = NULL;
+    shc_condition *condition = NULL;
+    shc_event *event = NULL;
+    shc_barrier *barrier = NULL;
+    shc_bell *bell = NULL, *spare = NULL;
     OK(shc_segment_open(unique_name("handles"), NULL, &second));
     OK(shc_value_create(segment, "v", &type, NULL, &value));
     OK(shc_array_create(segment, "a", &type, 4, &array));
@@ -175,8 +268,16 @@ int main(void) {
     OK(shc_semaphore_create(segment, "s", 1, &semaphore));
     OK(shc_queue_create(segment, "q", NULL, &queue));
     OK(shc_pipe_create(segment, "p", NULL, &a, &b));
+    OK(shc_rlock_create(segment, "r", &rlock));
+    OK(shc_rwlock_create(segment, "w", &rwlock));
+    OK(shc_condition_create(segment, "c", &condition));
+    OK(shc_event_create(segment, "e", &event));
+    OK(shc_barrier_create(segment, "b", 1, &barrier));
+    OK(shc_bell_create(&bell));
+    OK(shc_bell_create(&spare));
 
-    void *const handles[TYPES] = {second, value, array, lock, semaphore, queue, b};
+    void *const handles[TYPES] = {second, value,  array,     lock,  semaphore, queue, b,
+                                  rlock,  rwlock, condition, event, barrier,   bell};
     for (size_t i = 0; i < TYPES; i++) {
         types[i].refuse(NULL);
         OK(types[i].close(NULL));
@@ -189,12 +290,22 @@ int main(void) {
         types[i].refuse((char *)handles[i] + 1);
         STATUS(SHC_ERR_INVALID_HANDLE, types[i].close((char *)handles[i] + 1));
     }
+    for (size_t i = 0; i < SUBJECTS; i++) {
+        const uint32_t what = SHC_QUEUE_READABLE + (uint32_t)i;
+        refuse_interest(what, NULL, spare);
+        refuse_interest(what, zeroes, spare);
+        for (size_t j = 0; j < TYPES; j++)
+            if (j != subjects[i]) refuse_interest(what, handles[j], spare);
+    }
     /* What was refused has done nothing to them; closed, they are refused as well. */
     for (size_t i = TYPES; i-- > 0;) {
         OK(types[i].close(handles[i]));
         STATUS(SHC_ERR_INVALID_HANDLE, types[i].close(handles[i]));
         types[i].refuse(handles[i]);
     }
+    for (size_t i = 0; i < SUBJECTS; i++)
+        refuse_interest(SHC_QUEUE_READABLE + (uint32_t)i, handles[subjects[i]], spare);
+    OK(shc_bell_close(spare));
     OK(shc_pipe_close(a));
     OK(shc_segment_close(segment));
     puts("ok");

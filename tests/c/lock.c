@@ -1,4 +1,5 @@
-/* Locks: between threads and processes, right after a fork, and after their owner's death. */
+/* Locks: between threads and processes, right after a fork, after their owner's death, and
+ * beyond repair. */
 
 #include "check.h"
 
@@ -139,6 +140,41 @@ static void the_mark_stays(void) {
     OK(shc_lock_release(lock));
 }
 
+/* Who was told that its owner died gives the lock up, and nobody gets it until that is cleared. */
+static void find_it_poisoned(void *unused) {
+    (void)unused;
+    reached(held);
+    STATUS(SHC_ERR_POISONED, shc_lock_acquire(lock, LONG_NS));
+    STATUS(SHC_ERR_POISONED, shc_lock_acquire(lock, 0));
+}
+
+static void poison(void) {
+    bool was = true;
+    pid_t child;
+    STATUS(SHC_ERR_NOT_HELD, shc_lock_poison(lock));
+    OK(shc_lock_clear_poison(lock, &was));
+    CHECK(!was);
+    child = start(take_and_stay, NULL);
+    await(held);
+    STATUS(SHC_ERR_NOT_OWNER, shc_lock_poison(lock));
+    slay(child);
+    STATUS(SHC_OWNER_DIED, shc_lock_acquire(lock, LONG_NS));
+
+    child = start(find_it_poisoned, NULL);
+    await(held);
+    OK(shc_lock_poison(lock));
+    finish(child);
+    STATUS(SHC_ERR_POISONED, shc_lock_acquire(lock, -1));
+    STATUS(SHC_ERR_NOT_HELD, shc_lock_release(lock));
+    STATUS(SHC_ERR_NOT_HELD, shc_lock_poison(lock));
+    OK(shc_lock_clear_poison(lock, &was));
+    CHECK(was);
+    OK(shc_lock_clear_poison(lock, &was));
+    CHECK(!was);
+    OK(shc_lock_acquire(lock, 0));
+    OK(shc_lock_release(lock));
+}
+
 int main(void) {
     shc_segment *segment = test_segment("lock");
     shc_lock *again = NULL, *none = NULL;
@@ -164,6 +200,7 @@ int main(void) {
     a_fork_does_not_share_it();
     an_owner_dies();
     the_mark_stays();
+    poison();
     OK(shc_array_close(counter));
     OK(shc_lock_close(lock));
     OK(shc_segment_close(segment));

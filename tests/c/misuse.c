@@ -27,6 +27,10 @@ static union {
 static shc_segment *segment;
 static void *const o = &out;
 
+static const int64_t bad_timeouts[] = {-2, -1000000000, INT64_MIN};
+#define EACH_BAD_TIMEOUT(t)                                                                                  \
+    for (const int64_t *t = bad_timeouts; t < bad_timeouts + sizeof bad_timeouts / sizeof *bad_timeouts; t++)
+
 static void segments(void) {
     const char *name = unique_name("none");
     INVALID(shc_segment_create(NULL, NULL, o));
@@ -267,6 +271,83 @@ static void locks_and_semaphores(void) {
     OK(shc_semaphore_close(semaphore));
 }
 
+static void sync_objects(void) {
+    shc_rlock *rlock = NULL;
+    shc_rwlock *rwlock = NULL;
+    shc_condition *condition = NULL;
+    shc_event *event = NULL;
+    shc_barrier *barrier = NULL;
+#define EACH_VERB(kind)                                                                                      \
+    INVALID(shc_##kind##_create(segment, NULL, o));                                                          \
+    INVALID(shc_##kind##_create(segment, "none", NULL));                                                     \
+    INVALID(shc_##kind##_open(segment, NULL, o));                                                            \
+    INVALID(shc_##kind##_open(segment, "none", NULL));                                                       \
+    INVALID(shc_##kind##_open_or_create(segment, NULL, o));                                                  \
+    INVALID(shc_##kind##_open_or_create(segment, "none", NULL));                                             \
+    REFUSED(SHC_ERR_INVALID_NAME, shc_##kind##_create(segment, "", o));                                      \
+    REFUSED(SHC_ERR_NOT_FOUND, shc_##kind##_open(segment, "none", o))
+    EACH_VERB(rlock);
+    EACH_VERB(rwlock);
+    EACH_VERB(condition);
+    EACH_VERB(event);
+#undef EACH_VERB
+    INVALID(shc_barrier_create(segment, NULL, 1, o));
+    INVALID(shc_barrier_create(segment, "none", 1, NULL));
+    INVALID(shc_barrier_create(segment, "none", 0, o));
+    INVALID(shc_barrier_create(segment, "none", UINT32_MAX, o));
+    INVALID(shc_barrier_open(segment, NULL, o));
+    INVALID(shc_barrier_open_or_create(segment, "none", 0, o));
+
+    OK(shc_rlock_create(segment, "rlock", &rlock));
+    OK(shc_rwlock_create(segment, "rwlock", &rwlock));
+    OK(shc_condition_create(segment, "condition", &condition));
+    OK(shc_event_create(segment, "event", &event));
+    OK(shc_barrier_create(segment, "barrier", 2, &barrier));
+    OK(shc_condition_acquire(condition, 0));
+    EACH_BAD_TIMEOUT(t) {
+        INVALID(shc_rlock_acquire(rlock, *t));
+        INVALID(shc_rwlock_acquire_read(rwlock, *t));
+        INVALID(shc_rwlock_acquire_write(rwlock, *t));
+        INVALID(shc_condition_acquire(condition, *t));
+        INVALID(shc_condition_wait(condition, *t));
+        INVALID(shc_event_wait(event, *t));
+        INVALID(shc_barrier_wait(barrier, *t, o));
+    }
+    OK(shc_condition_release(condition));
+    INVALID(shc_rlock_holder(rlock, NULL));
+    INVALID(shc_condition_waiters(condition, NULL));
+    INVALID(shc_event_is_set(event, NULL));
+    INVALID(shc_barrier_wait(barrier, 0, NULL));
+    INVALID(shc_barrier_wait_with(barrier, 0, NULL, NULL, o));
+    INVALID(shc_barrier_parties(barrier, NULL));
+    INVALID(shc_barrier_n_waiting(barrier, NULL));
+    INVALID(shc_barrier_is_broken(barrier, NULL));
+    OK(shc_barrier_close(barrier));
+    OK(shc_event_close(event));
+    OK(shc_condition_close(condition));
+    OK(shc_rwlock_close(rwlock));
+    OK(shc_rlock_close(rlock));
+}
+
+static void handed_segments(void) {
+    static char memory[1];
+    const char *name = unique_name("none");
+    INVALID(shc_segment_create_anonymous(NULL, NULL));
+    INVALID(shc_segment_to_fd(segment, NULL));
+    INVALID(shc_segment_from_fd(-1, o));
+    INVALID(shc_segment_from_fd(0, NULL));
+    INVALID(shc_segment_send_over(segment, -1));
+    INVALID(shc_segment_receive_over(-1, o));
+    INVALID(shc_segment_receive_over(0, NULL));
+    INVALID(shc_segment_create_over(NULL, memory, 1, NULL, o));
+    INVALID(shc_segment_create_over(name, NULL, 4096, NULL, o));
+    INVALID(shc_segment_create_over(name, memory, 1, NULL, NULL));
+    INVALID(shc_segment_open_over(NULL, memory, 1, NULL, o));
+    INVALID(shc_segment_open_over(name, memory, 1, NULL, NULL));
+    REFUSED(SHC_ERR_NOT_FOUND, shc_segment_open_over(name, memory, 1, NULL, o));
+    INVALID(shc_bell_create(NULL));
+}
+
 static void queue_options(void) {
     shc_queue_options options;
     struct {
@@ -307,10 +388,6 @@ static void queue_options(void) {
     INVALID(shc_queue_open_or_create(segment, "none", NULL, NULL));
     REFUSED(SHC_ERR_NOT_FOUND, shc_queue_open(segment, "none", o));
 }
-
-static const int64_t bad_timeouts[] = {-2, -1000000000, INT64_MIN};
-#define EACH_BAD_TIMEOUT(t)                                                                                  \
-    for (const int64_t *t = bad_timeouts; t < bad_timeouts + sizeof bad_timeouts / sizeof *bad_timeouts; t++)
 
 static void queues(void) {
     const shc_buffer one = {"x", 1}, none = {NULL, 1}, negative = {"x", NEGATIVE};
@@ -475,7 +552,8 @@ static void last_error(void) {
 
 static void nothing_was_left(void) {
     size_t count = 99;
-    const char *made[] = {"value", "array", "lock", "semaphore", "queue", "pipe"};
+    const char *made[] = {"value", "array",  "lock",      "semaphore", "queue",  "pipe",
+                          "rlock", "rwlock", "condition", "event",     "barrier"};
     for (size_t i = 0; i < sizeof made / sizeof *made; i++) OK(shc_segment_remove(segment, made[i]));
     OK(shc_segment_objects(segment, NULL, 0, &count));
     CHECK(count == 0);
@@ -490,6 +568,8 @@ int main(void) {
     values();
     arrays();
     locks_and_semaphores();
+    sync_objects();
+    handed_segments();
     queue_options();
     queues();
     pipe_options();

@@ -69,7 +69,7 @@ static void put_and_get(void) {
     gives(queue, "one");
     gives(queue, "");
     STATUS(SHC_ERR_BUFFER_TOO_SMALL, shc_queue_get(queue, seen, sizeof seen, 0, &len));
-    CHECK(len == 99 && qsize(queue) == 1);
+    CHECK(len == 5 && qsize(queue) == 1);
     gives(queue, "three");
     OK(shc_queue_put(queue, NULL, 0, 0));
     OK(shc_queue_get(queue, NULL, 0, 0, &len));
@@ -485,6 +485,81 @@ static void workers(void) {
     OK(shc_queue_close(queue));
 }
 
+static void get_two_and_stay(void *queue) {
+    gives(queue, "one");
+    gives(queue, "two");
+    reached(taken);
+    stay();
+}
+
+static void join_it(void *queue) {
+    reached(taken);
+    OK(shc_queue_join(queue, LONG_NS));
+}
+
+/* What was got is not done until somebody says so; what was taken in place, until it is given back. */
+static void what_is_done(const shc_queue *queue) {
+    shc_item item;
+    STATUS(SHC_ERR_NOT_HELD, shc_queue_task_done(queue));
+    OK(shc_queue_join(queue, 0));
+    put(queue, "one");
+    put(queue, "two");
+    STATUS(SHC_WOULD_BLOCK, shc_queue_join(queue, 0));
+    gives(queue, "one");
+    OK(shc_queue_recv(queue, 0, &item));
+    STATUS(SHC_TIMED_OUT, shc_queue_join(queue, SHORT_NS));
+    OK(shc_queue_release(queue, &item));
+    STATUS(SHC_WOULD_BLOCK, shc_queue_join(queue, 0));
+    OK(shc_queue_task_done(queue));
+    OK(shc_queue_join(queue, 0));
+    STATUS(SHC_ERR_NOT_HELD, shc_queue_task_done(queue));
+    put(queue, "one");
+    OK(shc_queue_recv(queue, 0, &item));
+    OK(shc_queue_put_back(queue, &item));
+    STATUS(SHC_WOULD_BLOCK, shc_queue_join(queue, 0));
+    gives(queue, "one");
+    OK(shc_queue_task_done(queue));
+}
+
+/* What a killed process had got counts as done; what it had taken in place is delivered again. */
+static void joinable(void) {
+    shc_queue_options options = defaults();
+    shc_queue *queue = NULL, *none = NULL, *plain = make("plain", 4);
+    pid_t worker, joiner;
+    options.capacity = 4;
+    options.flags = SHC_QUEUE_JOINABLE;
+    OK(shc_queue_create(segment, "joinable", &options, &queue));
+    options.flags = 0;
+    STATUS(SHC_ERR_WRONG_TYPE, shc_queue_open_or_create(segment, "joinable", &options, &none));
+    options.flags = 2;
+    STATUS(SHC_ERR_INVALID_ARGUMENT, shc_queue_create(segment, "none", &options, &none));
+    STATUS(SHC_ERR_UNSUPPORTED, shc_queue_task_done(plain));
+    STATUS(SHC_ERR_UNSUPPORTED, shc_queue_join(plain, 0));
+    what_is_done(queue);
+
+    put(queue, "one");
+    put(queue, "two");
+    worker = start(get_two_and_stay, queue);
+    await(taken);
+    joiner = start(join_it, queue);
+    await(taken);
+    STATUS(SHC_WOULD_BLOCK, shc_queue_join(queue, 0));
+    STATUS(SHC_ERR_NOT_HELD, shc_queue_task_done(queue));
+    slay(worker);
+    finish(joiner);
+
+    put(queue, "again");
+    worker = start(take_and_stay, queue);
+    await(taken);
+    slay(worker);
+    STATUS(SHC_TIMED_OUT, shc_queue_join(queue, SHORT_NS));
+    gives(queue, "again");
+    OK(shc_queue_task_done(queue));
+    OK(shc_queue_join(queue, LONG_NS));
+    OK(shc_queue_close(plain));
+    OK(shc_queue_close(queue));
+}
+
 int main(void) {
     segment = test_segment("queue");
     taken = new_signpost();
@@ -502,6 +577,7 @@ int main(void) {
     closing_gives_back();
     a_fork_shares_no_item();
     workers();
+    joinable();
     OK(shc_segment_close(segment));
     puts("ok");
     return 0;

@@ -1,4 +1,5 @@
-/* Semaphores: permits between threads and processes, limits, and permits that a death takes along. */
+/* Semaphores: permits between threads and processes, limits, and permits that a death takes along, or gives
+ * back. */
 
 #include "check.h"
 
@@ -96,6 +97,69 @@ static void deaths(void) {
     slay(other);
 }
 
+static void bounded(shc_segment *segment) {
+    shc_semaphore *limited = NULL, *again = NULL;
+    OK(shc_semaphore_create_with(segment, "bounded", 2, SHC_SEMAPHORE_BOUNDED, &limited));
+    STATUS(SHC_ERR_OVERFLOW, shc_semaphore_release(limited, 1));
+    OK(shc_semaphore_acquire(limited, 0));
+    STATUS(SHC_ERR_OVERFLOW, shc_semaphore_release(limited, 2));
+    CHECK(value_of(limited) == 1);
+    OK(shc_semaphore_release(limited, 1));
+    CHECK(value_of(limited) == 2);
+    STATUS(SHC_ERR_WRONG_TYPE, shc_semaphore_open_or_create(segment, "bounded", 2, &again));
+    STATUS(SHC_ERR_WRONG_TYPE,
+           shc_semaphore_open_or_create_with(segment, "bounded", 2, SHC_SEMAPHORE_UNDO, &again));
+    STATUS(SHC_ERR_INVALID_ARGUMENT, shc_semaphore_create_with(segment, "none", 2, 4, &again));
+    STATUS(SHC_ERR_INVALID_ARGUMENT,
+           shc_semaphore_create_with(segment, "none", 65537, SHC_SEMAPHORE_UNDO, &again));
+    OK(shc_semaphore_open_or_create_with(segment, "bounded", 2, SHC_SEMAPHORE_BOUNDED, &again));
+    OK(shc_semaphore_close(again));
+    OK(shc_semaphore_close(limited));
+}
+
+static void take_two_and_stay(void *undo) {
+    for (int i = 0; i < 2; i++) OK(shc_semaphore_acquire(undo, LONG_NS));
+    OK(shc_semaphore_release(answer, 1));
+    stay();
+}
+
+static void give_back_the_parents(void *undo) {
+    STATUS(SHC_ERR_NOT_HELD, shc_semaphore_release(undo, 1));
+    OK(shc_semaphore_acquire(undo, 0));
+}
+
+static void take_one(void *undo) {
+    OK(shc_semaphore_release(answer, 1));
+    OK(shc_semaphore_acquire(undo, LONG_NS));
+    OK(shc_semaphore_release(undo, 1));
+}
+
+/* Permits are somebody's, and those of the dead, and of who has left, come back. */
+static void undo(shc_segment *segment) {
+    shc_semaphore *owned = NULL;
+    pid_t holder, waiter;
+    OK(shc_semaphore_create_with(segment, "undo", 3, SHC_SEMAPHORE_UNDO, &owned));
+    STATUS(SHC_ERR_NOT_HELD, shc_semaphore_release(owned, 1));
+    holder = start(take_two_and_stay, owned);
+    OK(shc_semaphore_acquire(answer, LONG_NS));
+    OK(shc_semaphore_acquire(owned, 0));
+    STATUS(SHC_WOULD_BLOCK, shc_semaphore_acquire(owned, 0));
+    STATUS(SHC_ERR_NOT_HELD, shc_semaphore_release(owned, 2));
+    CHECK(value_of(owned) == 0);
+    waiter = start(take_one, owned);
+    OK(shc_semaphore_acquire(answer, LONG_NS));
+    slay(holder);
+    finish(waiter);
+    OK(shc_semaphore_acquire(owned, LONG_NS));
+    /* The child takes the last one and leaves with it; what the parent holds is not the child's. */
+    finish(start(give_back_the_parents, owned));
+    OK(shc_semaphore_acquire(owned, LONG_NS));
+    CHECK(value_of(owned) == 0);
+    OK(shc_semaphore_release(owned, 3));
+    CHECK(value_of(owned) == 3);
+    OK(shc_semaphore_close(owned));
+}
+
 int main(void) {
     shc_segment *segment = test_segment("semaphore");
     shc_semaphore *again = NULL, *none = NULL;
@@ -113,6 +177,8 @@ int main(void) {
     one_process();
     ping_pong(segment);
     deaths();
+    bounded(segment);
+    undo(segment);
     OK(shc_semaphore_close(answer));
     OK(shc_semaphore_close(semaphore));
     OK(shc_segment_close(segment));

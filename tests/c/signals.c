@@ -3,6 +3,8 @@
 
 #include "check.h"
 
+#include <pthread.h>
+#include <sys/socket.h>
 #include <sys/time.h>
 
 #define TICK_US 20000
@@ -27,6 +29,85 @@ static void on_alarm(int signal) {
         STATUS(SHC_INTERRUPTED, call);                                                                       \
         CHECK(ticks > 0);                                                                                    \
     } while (0)
+
+static bool act(void *unused) { return unused == NULL; }
+
+static void *hold_reentrant_locks(void *both) {
+    OK(shc_rlock_acquire(*(shc_rlock **)((void **)both)[0], 0));
+    OK(shc_condition_acquire(*(shc_condition **)((void **)both)[1], 0));
+    return NULL;
+}
+
+/* The rest of the toolbox; the alarm is running. */
+static void toolbox(shc_segment *segment, int64_t timeout) {
+    shc_queue_options options;
+    shc_rlock *rlock = NULL;
+    shc_rwlock *rwlock = NULL;
+    shc_condition *condition = NULL, *mine = NULL;
+    shc_event *event = NULL;
+    shc_barrier *barrier = NULL;
+    shc_semaphore *undo = NULL;
+    shc_queue *work = NULL;
+    void *both[2] = {&rlock, &condition};
+    pthread_t thread;
+    int sockets[2];
+    size_t number = 99;
+    bool ready[2] = {true, true}, broken = true;
+    memset(&options, 0, sizeof options);
+    options.struct_size = sizeof options;
+    options.flags = SHC_QUEUE_JOINABLE;
+    OK(shc_rlock_create(segment, "rlock", &rlock));
+    OK(shc_rwlock_create(segment, "rwlock", &rwlock));
+    OK(shc_condition_create(segment, "condition", &condition));
+    OK(shc_condition_create(segment, "mine", &mine));
+    OK(shc_event_create(segment, "event", &event));
+    OK(shc_barrier_create(segment, "barrier", 2, &barrier));
+    OK(shc_semaphore_create_with(segment, "undo", 0, SHC_SEMAPHORE_UNDO, &undo));
+    OK(shc_queue_create(segment, "work", &options, &work));
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) == 0);
+    CHECK(pthread_create(&thread, NULL, hold_reentrant_locks, both) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+    OK(shc_condition_acquire(mine, 0));
+    OK(shc_queue_put(work, "x", 1, 0));
+    const shc_interest any[2] = {{SHC_EVENT_SET, -1, event}, {SHC_FD_READABLE, sockets[0], NULL}};
+
+    INTERRUPTED(shc_rlock_acquire(rlock, timeout));
+    INTERRUPTED(shc_condition_acquire(condition, timeout));
+    INTERRUPTED(shc_condition_wait(mine, timeout));
+    OK(shc_condition_release(mine));
+    OK(shc_rwlock_acquire_read(rwlock, 0));
+    INTERRUPTED(shc_rwlock_acquire_write(rwlock, timeout));
+    OK(shc_rwlock_release_read(rwlock));
+    OK(shc_rwlock_acquire_write(rwlock, 0));
+    INTERRUPTED(shc_rwlock_acquire_write(rwlock, timeout));
+    INTERRUPTED(shc_rwlock_acquire_read(rwlock, timeout));
+    OK(shc_rwlock_release_write(rwlock));
+    INTERRUPTED(shc_event_wait(event, timeout));
+    INTERRUPTED(shc_barrier_wait(barrier, timeout, &number));
+    INTERRUPTED(shc_barrier_wait_with(barrier, timeout, act, NULL, &number));
+    INTERRUPTED(shc_semaphore_acquire(undo, timeout));
+    INTERRUPTED(shc_queue_join(work, timeout));
+    INTERRUPTED(shc_wait_any(any, 1, timeout, ready));
+    INTERRUPTED(shc_wait_any(any, 2, timeout, ready));
+    CHECK(number == 99 && ready[0] && ready[1]);
+    OK(shc_barrier_n_waiting(barrier, &number));
+    OK(shc_barrier_is_broken(barrier, &broken));
+    CHECK(number == 0 && !broken);
+    OK(shc_condition_waiters(mine, &number));
+    CHECK(number == 0);
+
+    CHECK(close(sockets[0]) == 0 && close(sockets[1]) == 0);
+    OK(shc_queue_close(work));
+    OK(shc_semaphore_close(undo));
+    OK(shc_barrier_close(barrier));
+    OK(shc_event_close(event));
+    OK(shc_condition_close(mine));
+    OK(shc_condition_close(condition));
+    OK(shc_rwlock_close(rwlock));
+    OK(shc_rlock_close(rlock));
+    const char *made[] = {"rlock", "rwlock", "condition", "mine", "event", "barrier", "undo", "work"};
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++) OK(shc_segment_remove(segment, made[i]));
+}
 
 int main(void) {
     const struct itimerval repeat = {{0, TICK_US}, {0, TICK_US}};
@@ -87,6 +168,7 @@ int main(void) {
         INTERRUPTED(shc_pipe_recv(b, seen, sizeof seen, timeout, &len));
         INTERRUPTED(shc_pipe_recv_in_place(b, timeout, &item));
         INTERRUPTED(shc_pipe_poll(b, timeout, &ready));
+        toolbox(segment, timeout);
     }
     CHECK(len == 99 && lens[0] == 99 && seen[0] == 'z' && ready);
 

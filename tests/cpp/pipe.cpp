@@ -69,6 +69,9 @@ static void in_place(const Segment &segment) {
         }
         CHECK(b.recv_in_place_for(a_moment).outcome().timed_out());
     }
+    a.send("unread");
+    b.recv_in_place()->put_back();
+    CHECK(b.recv_in_place()->deliveries() == 2 && b.try_recv().outcome().would_block());
 }
 
 // More than the segment may ever hold.

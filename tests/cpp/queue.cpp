@@ -163,10 +163,40 @@ static void joins(const Segment &segment) {
     CHECK(!queue.join_for(a_moment));
     {
         auto item = queue.recv();
-        CHECK(item && queue.get() && !queue.join_for(a_moment));
+        CHECK(item && text(*queue.get()) == "b");
+        queue.task_done();
+        THROWS(SHC_ERR_NOT_HELD, queue.task_done());
+        CHECK(!queue.join_for(a_moment));
     }
     CHECK(queue.join_for(ages));
     queue.join();
+    THROWS(SHC_ERR_UNSUPPORTED, Queue::create(segment, "not joinable").task_done());
+
+    // Of any size, and counted when it is one of many.
+    Queue again = Queue::open(segment, "joinable");
+    const std::string large(70000, 'l');
+    again.put(large);
+    again.put("small");
+    CHECK(text(*queue.try_get()) == large && again.get_many(3)->size() == 1);
+    CHECK(again.try_get().outcome().would_block() && again.get_for(a_moment).outcome().timed_out());
+    for (int i = 0; i < 2; i++) {
+        CHECK(!queue.join_for(a_moment));
+        queue.task_done();
+    }
+    queue.join();
+    const signpost held = new_signpost();
+    queue.put("taken along");
+    const pid_t child = start_child([&] {
+        CHECK(again.get_for(ages));
+        reached(held);
+        stay();
+    });
+    await(held);
+    CHECK(!queue.join_for(a_moment));
+    slay(child);
+    CHECK(queue.join_for(ages));
+    again.shutdown();
+    CHECK(queue.get().outcome().closed());
 }
 
 static void workers(const Segment &segment) {
