@@ -105,8 +105,14 @@ impl Attached {
         }
         let shape = extent.shape.load(Relaxed);
         let (class, len) = ((shape & 0xffff) as usize, shape >> 16);
-        if class >= layout::ARENA_CLASSES {
-            return Err(self.corrupted(format_args!("an extent has block class {class}")));
+        let placed = offset >= layout::arena_offset(self.participants)
+            && offset.is_multiple_of(4096)
+            && len != 0
+            && offset.checked_add(len).is_some_and(|end| end <= self.map.len());
+        if class >= layout::ARENA_CLASSES || !placed {
+            return Err(
+                self.corrupted(format_args!("an extent of class {class} has {len} bytes at {offset}"))
+            );
         }
         Ok(Some((class, offset, len)))
     }

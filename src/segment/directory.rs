@@ -247,7 +247,7 @@ impl Attached {
                 return Err(self.taken(name, &other));
             }
             let header = self.header();
-            let generation = header.generation.fetch_add(1, Relaxed) + 1;
+            let generation = header.generation.fetch_add(1, Relaxed).wrapping_add(1);
             let head: &ObjectHeader = self.at(block.offset)?;
             head.write(name, hash(name), generation, size, spec);
             head.state.store(LIVE, Relaxed);

@@ -68,7 +68,7 @@ impl RLockCell {
     pub(super) fn lock(&self, seg: &Attached, deadline: Deadline) -> Result<Acquired> {
         let me = seg.me()?;
         if self.is_mine(seg, me) {
-            self.depth.store(self.depth.load(Relaxed) + 1, Relaxed);
+            self.depth.store(self.depth.load(Relaxed).wrapping_add(1), Relaxed);
             return Ok(Acquired::Clean);
         }
         let acquired = self.word.lock(seg, deadline)?;
