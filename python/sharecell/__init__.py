@@ -1,4 +1,4 @@
-"""Named values, arrays, locks, semaphores, queues and pipes in memory that processes share.
+"""Named values, arrays, locks of all kinds, queues and pipes in memory that processes share.
 
 Processes in Python, C, C++ and Rust open the same object by the same name, and any of them may be killed at
 any instruction without hanging, corrupting or leaking what the others use.
@@ -20,8 +20,11 @@ None waits for ever, 0 tries. Ctrl-C ends every wait.
 from . import _native
 from ._guard import Item, Slot
 from .array import Array
+from .barrier import Barrier
+from .condition import Condition
 from .errors import (
     AlreadyExistsError,
+    BrokenBarrierError,
     BufferTooSmallError,
     BusyError,
     CorruptedError,
@@ -59,11 +62,14 @@ from .errors import (
     WrongTypeError,
     WrongUserError,
 )
-from .lock import Lock, ObjectLock
+from .event import Event
+from .lock import Lock, ObjectLock, RLock
 from .pipe import Pipe
 from .queue import Queue
+from .rwlock import RwLock
 from .segment import ObjectInfo, Participant, Segment, gc, unlink
-from .semaphore import Semaphore
+from .select import Interest, readable, wait_any, writable
+from .semaphore import BoundedSemaphore, Semaphore
 from .value import Value
 
 __version__ = _native.version()
@@ -71,12 +77,18 @@ __version__ = _native.version()
 __all__ = [
     "AlreadyExistsError",
     "Array",
+    "Barrier",
+    "BoundedSemaphore",
+    "BrokenBarrierError",
     "BufferTooSmallError",
     "BusyError",
+    "Condition",
     "CorruptedError",
     "Empty",
+    "Event",
     "Full",
     "IncompatibleError",
+    "Interest",
     "InvalidArgumentError",
     "InvalidHandleError",
     "InvalidNameError",
@@ -99,7 +111,9 @@ __all__ = [
     "Pipe",
     "PoisonedError",
     "Queue",
+    "RLock",
     "RemovedError",
+    "RwLock",
     "Segment",
     "Semaphore",
     "SemaphoreOverflowError",
@@ -119,5 +133,8 @@ __all__ = [
     "WrongTypeError",
     "WrongUserError",
     "gc",
+    "readable",
     "unlink",
+    "wait_any",
+    "writable",
 ]

@@ -13,6 +13,7 @@ from ctypes import POINTER, c_bool, c_char, c_char_p, c_double, c_int32, c_int64
 from ctypes import c_uint64 as c_uint64
 from ctypes import c_void_p as c_void_p
 from functools import partial
+from itertools import starmap
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,13 +29,27 @@ CLOSED = 4
 OWNER_DIED = 5
 BROKEN = 6
 ERR_BUSY = -24
+ERR_UNSUPPORTED = -25
 ERR_INVALID_HANDLE = -32
+ERR_BUFFER_TOO_SMALL = -33
 
 END_A = 0
 END_B = 1
 PIPE_SIMPLEX = 1
+QUEUE_JOINABLE = 1
+SEMAPHORE_BOUNDED = 1
+SEMAPHORE_UNDO = 2
 SEGMENT_EPHEMERAL = 1
 SEGMENT_ANY_USER = 2
+QUEUE_READABLE = 1
+QUEUE_WRITABLE = 2
+PIPE_READABLE = 3
+PIPE_WRITABLE = 4
+EVENT_SET = 5
+SEMAPHORE_FREE = 6
+LOCK_FREE = 7
+FD_READABLE = 8
+FD_WRITABLE = 9
 KINDS = {
     1: "value",
     2: "array",
@@ -414,16 +429,27 @@ class SegmentHandle(c_void_p):
     The library writes into this very object, so that no exception can come between opening and knowing.
     """
 
+    # What keeps memory mapped that was given for the segment.
+    memory: Any = None
+
     def close(self, _close: Any = slow.shc_segment_close) -> int:
         """Closes it now, unless it is busy."""
         status: int = _close(self)
         if status == OK:
-            self.value = None
+            self.value = self.memory = None
         return status
 
     def __del__(self, _busy: int = ERR_BUSY) -> None:
         if self.value is not None and self.close() == _busy:
-            _close_later(c_void_p(self.value))
+            later = _LaterHandle(self.value)
+            later.memory = self.memory
+            _close_later(later)
+
+
+class _LaterHandle(c_void_p):
+    """A segment that is closed after its objects."""
+
+    memory: Any = None
 
 
 class Handle(int):
@@ -483,6 +509,54 @@ class PipeHandle(Handle):
 
     __slots__ = ()
     _close = slow.shc_pipe_close
+    __del__ = _finalizer(_close)
+
+
+class RLockHandle(Handle):
+    """Of a reentrant lock."""
+
+    __slots__ = ()
+    _close = slow.shc_rlock_close
+    __del__ = _finalizer(_close)
+
+
+class RwLockHandle(Handle):
+    """Of a reader-writer lock."""
+
+    __slots__ = ()
+    _close = slow.shc_rwlock_close
+    __del__ = _finalizer(_close)
+
+
+class ConditionHandle(Handle):
+    """Of a condition."""
+
+    __slots__ = ()
+    _close = slow.shc_condition_close
+    __del__ = _finalizer(_close)
+
+
+class EventHandle(Handle):
+    """Of an event."""
+
+    __slots__ = ()
+    _close = slow.shc_event_close
+    __del__ = _finalizer(_close)
+
+
+class BarrierHandle(Handle):
+    """Of a barrier."""
+
+    __slots__ = ()
+    _close = slow.shc_barrier_close
+    __del__ = _finalizer(_close)
+
+
+class BellHandle(Handle):
+    """Of a bell."""
+
+    __slots__ = ()
+    _close = slow.shc_bell_close
     __del__ = _finalizer(_close)
 
 
@@ -555,6 +629,7 @@ out_u64: Any = c_uint64
 out_i64: Any = c_int64
 out_double: Any = c_double
 out_address: Any = c_void_p
+out_fd: Any = c_int32
 
 
 def out_bytes(size: int) -> Any:
@@ -578,14 +653,24 @@ def segment_options(limit: int, wait_ns: int, mode: int, participants: int, flag
     return SegmentOptions(size, limit, wait_ns, mode, participants, flags, 0)
 
 
-def queue_options(capacity: int, max_item: int, max_bytes: int, inline: int) -> QueueOptions:
+def queue_options(capacity: int, max_item: int, max_bytes: int, inline: int, flags: int) -> QueueOptions:
     """Options with their size set."""
-    return QueueOptions(ctypes.sizeof(QueueOptions), capacity, max_item, max_bytes, inline, 0, 0)
+    return QueueOptions(ctypes.sizeof(QueueOptions), capacity, max_item, max_bytes, inline, flags, 0)
 
 
 def pipe_options(capacity: int, inline: int, flags: int) -> PipeOptions:
     """Options with their size set."""
     return PipeOptions(ctypes.sizeof(PipeOptions), capacity, inline, flags, 0)
+
+
+def interests(given: list[tuple[int, int, Handle | None]]) -> Any:
+    """What to wait for, each with its descriptor and its handle, which must outlive it."""
+    return (Interest * len(given))(*starmap(Interest, given))
+
+
+def answers(count: int) -> Any:
+    """Room for `count` answers, yes or no."""
+    return (c_bool * count)()
 
 
 def exit_function(name: str, finish: Any) -> Any:

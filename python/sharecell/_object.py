@@ -60,6 +60,11 @@ def patience(block: bool, timeout: float | None) -> float | None:
     return max(0.0, timeout)
 
 
+def nanoseconds(seconds: float | None) -> int:
+    """A patience as the library takes it."""
+    return -1 if seconds is None else int(min(seconds, 1e9) * 1e9)
+
+
 def uninterrupted(call: Any, *arguments: Any) -> int:
     """Calls until no signal handler gets in the way; what the handlers raise comes out."""
     while True:
@@ -210,6 +215,11 @@ class SharedObject:
 def restore(cls: type[SharedObject], segment: Segment, name: str, *arguments: Any) -> SharedObject:
     """Opens what was pickled."""
     return cls._restore(segment, name, *arguments)
+
+
+def descriptor(thing: Any) -> int:
+    """The number of a descriptor, or of what has a `fileno`."""
+    return operator.index(thing.fileno() if hasattr(thing, "fileno") else thing)
 
 
 def flat(items: Iterable[Any]) -> list[bytes]:

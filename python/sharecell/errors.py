@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import errno
 import queue as _queue
+import threading as _threading
 from typing import ClassVar, NoReturn
 
 from . import _native
 
 __all__ = [
     "AlreadyExistsError",
+    "BrokenBarrierError",
     "BufferTooSmallError",
     "BusyError",
     "CorruptedError",
@@ -259,6 +261,12 @@ class PoisonedError(SharecellError, RuntimeError):
     """Somebody has declared what the lock protects to be beyond repair."""
 
     code = -34
+
+
+class BrokenBarrierError(SharecellError, _threading.BrokenBarrierError):
+    """The barrier is broken: a party was killed, gave up or aborted it."""
+
+    code = 6
 
 
 try:

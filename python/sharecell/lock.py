@@ -7,13 +7,14 @@ from itertools import starmap
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from . import _native
+from ._async import until
 from ._object import SharedObject, encode_name, patience
 from .errors import check
 
 if TYPE_CHECKING:
     from .segment import Segment
 
-__all__ = ["Lock", "ObjectLock"]
+__all__ = ["Lock", "ObjectLock", "RLock"]
 
 _HELD = (_native.OK, _native.OWNER_DIED)
 
@@ -105,7 +106,8 @@ class Lock(_Lockable, SharedObject):  # type: ignore[misc]
     `with lock:` acquires and releases it (and does not close it). A process owns it, whichever of its
     threads acquired it; any of its threads may release it, no other process may; in a forked child it is
     the parent's. If the owner is killed, the next one to acquire it gets it, and `owner_died` is true. So
-    it is if the owner closes it without having released it.
+    it is if the owner closes it without having released it. What cannot be repaired then can be marked so:
+    see `poison`.
     """
 
     _kind = "lock"
@@ -142,12 +144,90 @@ class Lock(_Lockable, SharedObject):  # type: ignore[misc]
         """The label of the participant that holds the lock, 0 if nobody does; see Segment.participants."""
         return int(self._ask(_native.quick.shc_lock_holder, _native.out_u32()))
 
+    def poison(self) -> None:
+        """Releases the lock so that nobody can acquire it any more: what it protects is beyond repair.
 
-_EXITS = {name: _native.exit_function(name, check) for name in ("shc_value_unlock", "shc_array_unlock")}
+        Whoever asks for it gets PoisonedError, until somebody clears that. The lock is not held after it:
+        NotHeldError at the end of a `with` block that did it; use `acquire` where that may become necessary.
+        """
+        self._check(_native.slow.shc_lock_poison(self._handle))
+
+    def clear_poison(self) -> bool:
+        """Lets the lock be acquired again, what it protects being made anew; whether it was poisoned."""
+        return bool(self._ask(_native.slow.shc_lock_clear_poison, _native.out_bool()))
+
+    async def acquire_async(self) -> bool:
+        """Acquires the lock, as `acquire`, while the event loop goes on; always true.
+
+        A task that is cancelled does not hold it.
+        """
+        return bool(await until(self._acquire_now, BlockingIOError, self, _native.LOCK_FREE))
+
+    def _acquire_now(self) -> bool:
+        if not self.acquire(False):
+            raise BlockingIOError
+        return True
+
+
+class RLock(_Lockable, SharedObject):  # type: ignore[misc]
+    """A lock that the thread which holds it can take again.
+
+    It is free when that thread has released it as often as it has acquired it. `with lock:` acquires and
+    releases it (and does not close it). Only the thread that holds it can release it. If its process is
+    killed, the next one to acquire it gets it, and `owner_died` is true.
+    """
+
+    _kind = "rlock"
+    _try = _native.quick.shc_rlock_acquire
+    _wait_for = _native.slow.shc_rlock_acquire
+    _unlock = _native.quick.shc_rlock_release
+    _exit = _native.exit_function("shc_rlock_release", check)
+    owner_died = False
+
+    @classmethod
+    def create(cls, segment: Segment, name: str) -> RLock:
+        """Creates a reentrant lock; AlreadyExistsError when the name is taken."""
+        return cls._get(segment, name, _native.slow.shc_rlock_create)
+
+    @classmethod
+    def open(cls, segment: Segment, name: str) -> RLock:
+        """Opens a reentrant lock; NotFoundError when there is none."""
+        return cls._get(segment, name, _native.slow.shc_rlock_open)
+
+    @classmethod
+    def open_or_create(cls, segment: Segment, name: str) -> RLock:
+        """Opens a reentrant lock, or creates it."""
+        return cls._get(segment, name, _native.slow.shc_rlock_open_or_create)
+
+    @classmethod
+    def _get(cls, segment: Segment, name: str, verb: Any) -> RLock:
+        handle = segment._obtain_one(_native.RLockHandle, verb, encode_name(name, "a reentrant lock"))
+        return cls._made(segment, name, handle)
+
+    def _shared(self) -> SharedObject:
+        return self
+
+    def holder(self) -> int:
+        """The label of the participant that holds the lock, 0 if nobody does; see Segment.participants."""
+        return int(self._ask(_native.quick.shc_rlock_holder, _native.out_u32()))
+
+
+_EXITS = {
+    name: _native.exit_function(name, check)
+    for name in (
+        "shc_value_unlock",
+        "shc_array_unlock",
+        "shc_rwlock_release_read",
+        "shc_rwlock_release_write",
+    )
+}
 
 
 class ObjectLock(_Lockable):
-    """The lock of a value or an array. It is open as long as that is; all else is as for Lock."""
+    """The lock of a value or an array, or one side of a RwLock.
+
+    It is open as long as that is; all else is as for Lock.
+    """
 
     def __init__(self, shared: SharedObject, lock: str, unlock: str) -> None:
         self._owner = shared

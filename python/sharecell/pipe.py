@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pickle
+from functools import partial
 from itertools import starmap
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import _native
+from ._async import until
 from ._guard import Item, Slot
 from ._object import SLICE_NS, SharedObject, encode_name, option, patience, unsigned
 from .errors import BufferTooSmallError, InvalidArgumentError
@@ -246,6 +248,30 @@ class Pipe(SharedObject):
         if status == _native.CLOSED:
             raise EOFError(f"nobody holds the other end of pipe {self._name!r}")
         self._fail(status)
+
+    async def send_bytes_async(self, data: Any) -> None:
+        """Sends a bytes-like object, as `send_bytes`, while the event loop goes on.
+
+        A task that is cancelled has sent nothing. Closing the pipe does not end it: cancel the task.
+        """
+        await until(partial(self.send_bytes, data, 0), TimeoutError, self, _native.PIPE_WRITABLE)
+
+    async def send_async(self, obj: Any) -> None:
+        """Pickles and sends an object; as `send_bytes_async`."""
+        await self.send_bytes_async(pickle.dumps(obj))
+
+    async def recv_bytes_async(self) -> bytes:
+        """Receives the next message, as `recv_bytes`, while the event loop goes on.
+
+        A task that is cancelled has taken nothing. Closing the pipe does not end it: cancel the task.
+        """
+        attempt = partial(self.recv_bytes, 0)
+        data: bytes = await until(attempt, TimeoutError, self, _native.PIPE_READABLE)
+        return data
+
+    async def recv_async(self) -> Any:
+        """Receives an object that was pickled; as `recv_bytes_async`. Only from a sender that is trusted."""
+        return pickle.loads(await self.recv_bytes_async())
 
     def poll(self, timeout: float | None = 0.0) -> bool:
         """Whether a message can be received, or the end-of-file, waiting up to `timeout` seconds for it."""

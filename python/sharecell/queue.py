@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from itertools import repeat, starmap
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import _native
+from ._async import until
 from ._guard import Item, Slot
 from ._object import SharedObject, encode_name, flat, option, patience, unsigned
 from .errors import Empty, Full, ShutDown, TooLargeError
@@ -20,6 +22,10 @@ __all__ = ["Item", "Queue", "Slot"]
 # A longer copy does not keep other threads from running.
 _LONG = 1 << 16
 
+# How much is got from a joinable queue before the item's length is known.
+_ROOM = 1024
+
+_slow_get = _native.slow.shc_queue_get
 _release = _native.quick.shc_queue_release
 
 
@@ -33,10 +39,13 @@ class Queue(SharedObject):
     An exception that a signal handler raises (Ctrl-C) leaves an item that get was about to return in the
     queue, and ends what a put has not begun. As with every call, one that comes in the very moment in which
     get or put returns finds the item taken or put; who cannot bear that uses `recv`, whose item goes back.
+
+    A joinable queue counts what was got and is not done: see `task_done` and `join`.
     """
 
     _kind = "queue"
     _maxsize: int
+    _joinable: bool
 
     @classmethod
     def create(
@@ -48,14 +57,16 @@ class Queue(SharedObject):
         max_item: int | None = None,
         max_bytes: int | None = None,
         inline: int | None = None,
+        joinable: bool = False,
     ) -> Queue:
         """Creates a queue of up to `maxsize` items; AlreadyExistsError when the name is taken.
 
         `max_item` is the largest item in bytes, `max_bytes` how many bytes of items it holds in all, both as
         many as the segment admits by default. Items of up to `inline` bytes are kept in its cells (104, or
-        `max_item` up to 4096), larger ones elsewhere in the segment.
+        `max_item` up to 4096), larger ones elsewhere in the segment. `task_done` and `join` are for
+        `joinable` ones.
         """
-        options = _options(maxsize, max_item, max_bytes, inline)
+        options = _options(maxsize, max_item, max_bytes, inline, joinable)
         return cls._get(segment, name, _native.slow.shc_queue_create, options)
 
     @classmethod
@@ -73,9 +84,10 @@ class Queue(SharedObject):
         max_item: int | None = None,
         max_bytes: int | None = None,
         inline: int | None = None,
+        joinable: bool = False,
     ) -> Queue:
         """Opens a queue of equal options, else WrongSizeError, or creates it."""
-        options = _options(maxsize, max_item, max_bytes, inline)
+        options = _options(maxsize, max_item, max_bytes, inline, joinable)
         return cls._get(segment, name, _native.slow.shc_queue_open_or_create, options)
 
     @classmethod
@@ -83,12 +95,18 @@ class Queue(SharedObject):
         handle = segment._obtain_one(_native.QueueHandle, verb, encode_name(name, "a queue"), *options)
         queue = cls._made(segment, name, handle)
         queue._maxsize = queue._ask(_native.quick.shc_queue_capacity, _native.out_size())
+        queue._joinable = _native.quick.shc_queue_join(handle, 0) != _native.ERR_UNSUPPORTED
         return queue
 
     @property
     def maxsize(self) -> int:
         """How many items it holds."""
         return self._maxsize
+
+    @property
+    def joinable(self) -> bool:
+        """Whether what was got and is not done is counted."""
+        return self._joinable
 
     @property
     def max_item(self) -> int:
@@ -186,8 +204,11 @@ class Queue(SharedObject):
     def get(self, block: bool = True, timeout: float | None = None) -> bytes:
         """Gets the oldest item, waiting for one for up to `timeout` seconds, None for ever.
 
-        Empty when there was none in time; ShutDown when the queue is shut down and nothing is left.
+        Empty when there was none in time; ShutDown when the queue is shut down and nothing is left. In a
+        joinable queue say `task_done` when the work on it is done.
         """
+        if self._joinable:
+            return self._get_to_do(block, timeout)
         handle = self._handle
         claim = _native.new_claim()
         released: list[int] = []
@@ -202,6 +223,24 @@ class Queue(SharedObject):
                 _put_back(handle, (claim,))
             raise
 
+    def _get_to_do(self, block: bool, timeout: float | None) -> bytes:
+        """Gets an item that counts as taken until it is done."""
+        room = _native.out_bytes(_ROOM)
+        size = _native.out_size()
+        seconds = patience(block, timeout)
+        end = None if seconds is None else monotonic() + seconds
+        while True:
+            status = _native.quick.shc_queue_get(self._handle, room, len(room), 0, _native.out(size))
+            if status == _native.WOULD_BLOCK and seconds != 0:
+                left = None if end is None else end - monotonic()
+                after = (_native.out(size),)
+                status = self._wait([], _slow_get, left, (room, len(room)), after)
+            if status == _native.OK:
+                return bytes(memoryview(room)[: size.value])
+            if status != _native.ERR_BUFFER_TOO_SMALL:
+                self._ungot(status)
+            room = _native.out_bytes(min(4 * len(room), self.max_item))
+
     def get_nowait(self) -> bytes:
         """Gets the oldest item if there is one; else Empty."""
         return self.get(False)
@@ -209,6 +248,8 @@ class Queue(SharedObject):
     def get_many(self, max: int, timeout: float | None = None) -> list[bytes]:
         """Gets up to `max` items that are there, waiting for the first as `get` does."""
         room = unsigned(max, "max")
+        if self._joinable:
+            return self._get_many_to_do(room, timeout)
         handle = self._handle
         claims: list[Any] = []
         released: list[int] = []
@@ -237,6 +278,15 @@ class Queue(SharedObject):
             data.append(_native.bytes_at(claim.data, claim.len))
         return data
 
+    def _get_many_to_do(self, room: int, timeout: float | None) -> list[bytes]:
+        data = [self._get_to_do(True, timeout)] if room else []
+        try:
+            while len(data) < room:
+                data.append(self._get_to_do(False, None))
+        except (Empty, ShutDown):
+            pass
+        return data
+
     def recv(self, block: bool = True, timeout: float | None = None) -> Item:
         """Takes the oldest item in place, waiting for one as `get` does.
 
@@ -260,11 +310,58 @@ class Queue(SharedObject):
             if seconds != 0:
                 status = self._wait([], _native.slow.shc_queue_recv, seconds, (), (claim,))
         if status:
-            if status in (_native.WOULD_BLOCK, _native.TIMED_OUT):
-                raise Empty
-            if status == _native.CLOSED:
-                raise ShutDown
-            self._fail(status)
+            self._ungot(status)
+
+    def _ungot(self, status: int) -> NoReturn:
+        if status in (_native.WOULD_BLOCK, _native.TIMED_OUT):
+            raise Empty
+        if status == _native.CLOSED:
+            raise ShutDown
+        self._fail(status)
+
+    async def get_async(self) -> bytes:
+        """Gets the oldest item, as `get`, while the event loop goes on.
+
+        A task that is cancelled has taken nothing. Closing the queue does not end it: cancel the task.
+        """
+        data: bytes = await until(self.get_nowait, Empty, self, _native.QUEUE_READABLE)
+        return data
+
+    async def recv_async(self) -> Item:
+        """Takes the oldest item in place, as `recv`, while the event loop goes on; else as `get_async`."""
+        item: Item = await until(partial(self.recv, False), Empty, self, _native.QUEUE_READABLE)
+        return item
+
+    async def put_async(self, data: Any) -> None:
+        """Puts a bytes-like object, as `put`, while the event loop goes on.
+
+        A task that is cancelled has put nothing.
+        """
+        await until(partial(self.put, data, False), Full, self, _native.QUEUE_WRITABLE)
+
+    def task_done(self) -> None:
+        """Says that an item which this process got is done, once for each get.
+
+        One of `recv` is done when it is released, and needs no word. NotHeldError, which is a ValueError,
+        when this process has got none that is not done; UnsupportedError unless the queue is joinable.
+        """
+        self._check(_native.quick.shc_queue_task_done(self._handle))
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Waits until all that was put is done; False when it was not for `timeout` seconds, None for ever.
+
+        What a process had got that is killed counts as done; an item of `recv` that it held is delivered
+        again, and does not. UnsupportedError unless the queue is joinable.
+        """
+        status = _native.quick.shc_queue_join(self._handle, 0)
+        if status == _native.WOULD_BLOCK:
+            seconds = patience(True, timeout)
+            if seconds != 0:
+                status = self._wait([], _native.slow.shc_queue_join, seconds)
+        if status in (_native.WOULD_BLOCK, _native.TIMED_OUT):
+            return False
+        self._check(status)
+        return True
 
     def qsize(self) -> int:
         """How many items can be got at this moment."""
@@ -294,11 +391,12 @@ def _put_back(handle: Any, claims: Iterable[Any]) -> None:
 
 
 def _options(
-    maxsize: int, max_item: int | None, max_bytes: int | None, inline: int | None
+    maxsize: int, max_item: int | None, max_bytes: int | None, inline: int | None, joinable: bool
 ) -> _native.QueueOptions:
     return _native.queue_options(
         unsigned(maxsize, "maxsize", minimum=1),
         option(max_item, "max_item"),
         option(max_bytes, "max_bytes"),
         option(inline, "inline"),
+        _native.QUEUE_JOINABLE if joinable else 0,
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from select import POLLIN, poll
 from time import monotonic
 from typing import Any
+from weakref import ref
 
 from . import _native
-from ._object import WeakList, encode_name, option, patience, uninterrupted
-from .errors import BusyError, InvalidHandleError, NotFoundError, check, fail
+from ._object import WeakList, descriptor, encode_name, option, patience, uninterrupted
+from .errors import BusyError, InvalidHandleError, NotFoundError, SharecellError, check, fail
 
 __all__ = ["ObjectInfo", "Participant", "Segment", "gc", "unlink"]
 
@@ -21,7 +23,7 @@ class ObjectInfo:
     name: str
     """Its name."""
     kind: str
-    """What it is: value, array, lock, semaphore, queue or pipe."""
+    """What it is: value, array, lock, semaphore, queue, pipe, rlock, condition, event, barrier or rwlock."""
     typecode: str | None
     """Its typecode, or None."""
     element_size: int
@@ -55,9 +57,13 @@ class Segment:
 
     At the end of a `with` block the objects that were opened through this Segment are closed, and then the
     segment. `close` is stricter: it refuses while objects are open.
+
+    An `anonymous` segment has no name that could be unlinked or taken: it is handed on by fork, as a
+    descriptor, or over a Unix socket. One over memory that the program has is made by `create_over`.
     """
 
     _name: str
+    _picklable = True
     _any_user: bool
     _handle: _native.SegmentHandle | None
     _objects: WeakList
@@ -136,6 +142,109 @@ class Segment:
         handle = _native.SegmentHandle()
         check(uninterrupted(verb, encode_name(name, "a segment"), options, _native.out(handle)))
         return cls._made(name, handle, any_user)
+
+    @classmethod
+    def anonymous(cls, *, limit: int | None = None, participants: int | None = None) -> Segment:
+        """Creates a segment without a name, which nobody can unlink, squat or truncate; see `create`.
+
+        It is there as long as somebody is attached to it or has a descriptor of it.
+        """
+        options = _creation(limit, None, False, participants, False)
+        return cls._take(None, _native.slow.shc_segment_create_anonymous, options)
+
+    @classmethod
+    def from_fd(cls, fd: Any) -> Segment:
+        """Attaches to an anonymous segment by a descriptor of it, which stays the caller's.
+
+        NotASegmentError when it is no descriptor of one.
+        """
+        return cls._take(None, _native.slow.shc_segment_from_fd, descriptor(fd))
+
+    def fd(self) -> int:
+        """A new descriptor of an anonymous segment, for another process. The caller closes it.
+
+        It is not inherited over exec; UnsupportedError when the segment has a name.
+        """
+        answer = _native.out_fd()
+        self._ask(_native.slow.shc_segment_to_fd, _native.out(answer))
+        return int(answer.value)
+
+    def send_over(self, socket: Any) -> None:
+        """Hands an anonymous segment over a connected Unix socket, to `receive_over`.
+
+        UnsupportedError when the segment has a name.
+        """
+        self._ask(_native.slow.shc_segment_send_over, descriptor(socket))
+
+    @classmethod
+    def receive_over(cls, socket: Any, timeout: float | None = None) -> Segment:
+        """Attaches to an anonymous segment that comes over a Unix socket.
+
+        TimeoutError when none has come for `timeout` seconds, None for ever; EOFError when the socket was
+        closed or something else came. Only from a sender that is trusted.
+        """
+        fd = descriptor(socket)
+        seconds = patience(True, timeout)
+        # Of Python's own, so that signal handlers run meanwhile.
+        arrival = poll()
+        arrival.register(fd, POLLIN)
+        if not arrival.poll(None if seconds is None else min(seconds, 1e6) * 1000):
+            raise TimeoutError("no segment has come over the socket")
+        return cls._take(None, _native.slow.shc_segment_receive_over, fd)
+
+    @classmethod
+    def create_over(
+        cls, name: str, memory: Any, *, mode: int | None = None, participants: int | None = None
+    ) -> Segment:
+        """Lays a new segment over shared memory that this program has mapped; its content is lost.
+
+        `memory` is a writable buffer that begins at a page, as an `mmap.mmap` of a shared file has it. It is
+        exported, and so cannot be closed, as long as the segment or objects of it are open in this process,
+        be it through another Segment. Nobody else may use it meanwhile. `name` is
+        that of a file that keeps the leases, by which it is known who lives; `unlink` removes it. Truncating
+        the memory's own file kills who touches it. The segment does not grow beyond the memory.
+        AlreadyExistsError; InvalidArgumentError when the memory is too small.
+        """
+        options = _creation(None, mode, False, participants, False)
+        return cls._over(_native.slow.shc_segment_create_over, name, memory, options)
+
+    @classmethod
+    def open_over(cls, name: str, memory: Any) -> Segment:
+        """Attaches to a segment that was laid over the same memory, wherever it is mapped here.
+
+        As `create_over`; NotFoundError when there is no segment of that name.
+        """
+        options = _creation(None, None, False, None, False)
+        return cls._over(_native.slow.shc_segment_open_over, name, memory, options)
+
+    @classmethod
+    def _over(cls, verb: Any, name: str, memory: Any, options: _native.SegmentOptions) -> Segment:
+        view = memoryview(memory).cast("B")
+        if view.readonly:
+            raise TypeError("a writable buffer is needed")
+        exported = _native.writable(view)
+        what, keeper = encode_name(name, "a segment"), _keeper(name)
+        keeper.append(exported)
+        try:
+            return cls._take(keeper, verb, what, exported, view.nbytes, options)
+        except SharecellError:
+            keeper.remove(exported)
+            raise
+
+    @classmethod
+    def _take(cls, memory: Any, verb: Any, *arguments: Any) -> Segment:
+        """A segment that cannot be found by a name alone."""
+        handle = _native.SegmentHandle()
+        handle.memory = memory
+        status = uninterrupted(verb, *arguments, _native.out(handle))
+        if status == _native.CLOSED:
+            raise EOFError("no segment has come over the socket")
+        check(status)
+        name = _native.out_bytes(256)
+        check(_native.slow.shc_segment_name(handle, name, len(name)))
+        segment = cls._made(name.value.decode(), handle, False)
+        segment._picklable = False
+        return segment
 
     def _obtain(
         self, kind: type[_native.Handle], verb: Any, name: bytes, *arguments: Any, count: int = 1
@@ -271,10 +380,33 @@ class Segment:
         self._handle = None
 
     def __reduce__(self) -> tuple[Any, ...]:
+        if not self._picklable:
+            raise TypeError(f"segment {self._name!r} is not found by its name alone, and cannot be pickled")
         return _restore, (type(self), self._name, self._any_user)
 
     def __repr__(self) -> str:
         return f"<{'closed ' if self._handle is None else ''}sharecell.Segment {self._name!r}>"
+
+
+class _Keeper(list[Any]):
+    """Memory that was given for one segment: its handles in this process all use what came first."""
+
+    __slots__ = ("__weakref__",)
+
+
+_keepers: dict[str, ref[_Keeper]] = {}
+
+
+def _keeper(name: str) -> _Keeper:
+    """What keeps all that was given for a segment as long as it is open here."""
+    known = _keepers.get(name)
+    keeper = known() if known else None
+    if keeper is None:
+        keeper = _Keeper()
+        for old in [old for old, reference in _keepers.items() if reference() is None]:
+            del _keepers[old]
+        _keepers[name] = ref(keeper)
+    return keeper
 
 
 def _creation(

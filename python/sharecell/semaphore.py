@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import starmap
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from . import _native
+from ._async import until
 from ._object import SharedObject, encode_name, patience, unsigned
 from .errors import check
 
 if TYPE_CHECKING:
     from .segment import Segment
 
-__all__ = ["Semaphore"]
+__all__ = ["BoundedSemaphore", "Semaphore"]
+
+Self = TypeVar("Self", bound="Semaphore")
 
 _try = _native.quick.shc_semaphore_acquire
 _release = _native.quick.shc_semaphore_release
@@ -24,30 +27,41 @@ class Semaphore(SharedObject):
     """A counting semaphore for threads of any number of processes.
 
     `with semaphore:` acquires and releases a permit (and does not close it). Anybody may release, also
-    without having acquired. A process that is killed does not give back what it had acquired.
+    without having acquired. A process that is killed does not give back what it had acquired, unless the
+    semaphore was created with `undo`: then permits are owned by processes, those of one that is killed come
+    back, and only who holds a permit can release it.
     """
 
     _kind = "semaphore"
+    _flags = 0
 
     @classmethod
-    def create(cls, segment: Segment, name: str, value: int = 1) -> Semaphore:
+    def create(cls: type[Self], segment: Segment, name: str, value: int = 1, *, undo: bool = False) -> Self:
         """Creates a semaphore with a first value; AlreadyExistsError when the name is taken."""
-        return cls._get(segment, name, _native.slow.shc_semaphore_create, _initial(value))
+        verb = _native.slow.shc_semaphore_create_with
+        return cls._get(segment, name, verb, _initial(value), cls._flags_with(undo))
 
     @classmethod
-    def open(cls, segment: Segment, name: str) -> Semaphore:
-        """Opens a semaphore; NotFoundError when there is none."""
+    def open(cls: type[Self], segment: Segment, name: str) -> Self:
+        """Opens a semaphore, bounded and with undo as it was created; NotFoundError when there is none."""
         return cls._get(segment, name, _native.slow.shc_semaphore_open)
 
     @classmethod
-    def open_or_create(cls, segment: Segment, name: str, value: int = 1) -> Semaphore:
-        """Opens a semaphore, or creates it with a first value."""
-        return cls._get(segment, name, _native.slow.shc_semaphore_open_or_create, _initial(value))
+    def open_or_create(
+        cls: type[Self], segment: Segment, name: str, value: int = 1, *, undo: bool = False
+    ) -> Self:
+        """Opens a semaphore of the same kind, or creates it with a first value."""
+        verb = _native.slow.shc_semaphore_open_or_create_with
+        return cls._get(segment, name, verb, _initial(value), cls._flags_with(undo))
 
     @classmethod
-    def _get(cls, segment: Segment, name: str, verb: Any, *value: int) -> Semaphore:
+    def _flags_with(cls, undo: bool) -> int:
+        return cls._flags | (_native.SEMAPHORE_UNDO if undo else 0)
+
+    @classmethod
+    def _get(cls: type[Self], segment: Segment, name: str, verb: Any, *options: int) -> Self:
         what = encode_name(name, "a semaphore")
-        handle = segment._obtain_one(_native.SemaphoreHandle, verb, what, *value)
+        handle = segment._obtain_one(_native.SemaphoreHandle, verb, what, *options)
         return cls._made(segment, name, handle)
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
@@ -79,7 +93,11 @@ class Semaphore(SharedObject):
             _release(self._handle, 1)
 
     def release(self, n: int = 1) -> None:
-        """Adds `n` permits. SemaphoreOverflowError, with nothing added, beyond 2147483647."""
+        """Adds `n` permits. SemaphoreOverflowError, with nothing added, beyond its maximum.
+
+        That is 2147483647, or the first value of a bounded semaphore. NotHeldError for one with undo when
+        this process does not hold as many.
+        """
         status = _release(self._handle, unsigned(n, "n", minimum=1, bits=32))
         if status:
             self._fail(status)
@@ -88,7 +106,16 @@ class Semaphore(SharedObject):
         """The value at this moment."""
         return int(self._ask(_native.quick.shc_semaphore_value, _native.out_u32()))
 
-    def __enter__(self) -> Semaphore:
+    async def acquire_async(self) -> bool:
+        """Acquires a permit while the event loop goes on; always true. A task that is cancelled has none."""
+        return bool(await until(self._acquire_now, BlockingIOError, self, _native.SEMAPHORE_FREE))
+
+    def _acquire_now(self) -> bool:
+        if not self.acquire(False):
+            raise BlockingIOError
+        return True
+
+    def __enter__(self: Self) -> Self:
         # Not by `acquire`: an exception could come between its return and ours.
         outcome: list[int] = []
         try:
@@ -103,6 +130,15 @@ class Semaphore(SharedObject):
     @property
     def __exit__(self) -> Callable[[object, object, object], None]:  # type: ignore[override]
         return partial(_exit, self._handle, 1)
+
+
+class BoundedSemaphore(Semaphore):
+    """A semaphore whose value never exceeds the first one: releasing once too often is an error.
+
+    All else is as for Semaphore.
+    """
+
+    _flags = _native.SEMAPHORE_BOUNDED
 
 
 def _initial(value: int) -> int:

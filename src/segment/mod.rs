@@ -42,6 +42,9 @@ use crate::sys::map::Map;
 use crate::sys::{poll, process, shm, socket};
 use crate::wait::Label;
 
+/// How often opening tries while somebody unlinks the segment, a millisecond apart: it takes microseconds, unless he
+/// is stopped.
+const OPEN_TRIES: u32 = 5_000;
 /// How often all seats are looked at before the table is said to be full.
 const SEAT_ROUNDS: u32 = 3;
 
@@ -248,14 +251,18 @@ impl SegmentOptions {
     }
 
     fn open_now(&self, name: &str) -> Result<Segment> {
-        loop {
+        for _ in 0..OPEN_TRIES {
             if let Some(segment) = self.open_once(name)? {
                 return Ok(segment);
             }
+            if poll::pause()? == Sleep::Interrupted {
+                return Err(ErrorKind::Interrupted.into());
+            }
         }
+        fail!(Busy, "segment {name:?} is being unlinked by a process that does not go on; remove its file")
     }
 
-    /// `None` when the segment was unlinked while we attached.
+    /// `None` when the segment was unlinked while we attached, or is being unlinked.
     fn open_once(&self, name: &str) -> Result<Option<Segment>> {
         let file = shm::open(name)?;
         let stat = shm::stat(&file)?;
@@ -274,7 +281,6 @@ impl SegmentOptions {
             return Ok(Some(Segment::over(attached)));
         }
         if !lease::try_lock(&file, LIFE_BYTE, Mode::Shared)? {
-            std::thread::yield_now();
             return Ok(None);
         }
         let (limit, participants) = check_header(name, &file, stat.len)?;

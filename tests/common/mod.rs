@@ -360,10 +360,23 @@ fn mount_private_shm(size: u64) -> bool {
     let (tmpfs, none) = (c"tmpfs".as_ptr(), std::ptr::null());
     // SAFETY: all strings are NUL-terminated and live for the calls.
     unsafe {
-        (libc::unshare(libc::CLONE_NEWNS) == 0 || libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS) == 0)
+        (libc::unshare(libc::CLONE_NEWNS) == 0 || enter_user_namespace())
             && libc::mount(none, c"/".as_ptr(), none, libc::MS_REC | libc::MS_PRIVATE, none.cast()) == 0
             && libc::mount(tmpfs, c"/dev/shm".as_ptr(), tmpfs, 0, options.as_ptr().cast()) == 0
     }
+}
+
+/// Where a user who is not root may mount, as the same user.
+fn enter_user_namespace() -> bool {
+    // SAFETY: these have no memory-safety preconditions.
+    let (user, group, entered) = unsafe {
+        (libc::geteuid(), libc::getegid(), libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS) == 0)
+    };
+    let write = |file: &str, text: String| std::fs::write(format!("/proc/self/{file}"), text).is_ok();
+    entered
+        && write("uid_map", format!("{user} {user} 1"))
+        && write("setgroups", "deny".into())
+        && write("gid_map", format!("{group} {group} 1"))
 }
 
 /// A generator of numbers that need to be no more than various: xorshift64*.
