@@ -6,6 +6,7 @@ import queue
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,8 @@ def test_structs_are_as_large_as_in_c():
         (sc.ValueRangeError, OverflowError),
         (sc.NotHeldError, ValueError),
         (sc.NotOwnerError, RuntimeError),
+        (sc.PoisonedError, RuntimeError),
+        (sc.BrokenBarrierError, threading.BrokenBarrierError),
         (sc.NotAttachedError, RuntimeError),
         (sc.BusyError, BufferError),
         (sc.UnsupportedError, OSError),

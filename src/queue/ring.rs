@@ -773,12 +773,17 @@ impl<'a> Ring<'a> {
         ticket.map(|ticket| self.taken(ticket)).transpose()
     }
 
-    /// Whether any other participant has a cell whose item may yet appear.
+    /// Whether any cell has an item, or may yet have one that this process can get.
     fn may_come(&self, me: Label) -> bool {
         fence(SeqCst); // pairs with the fence after a putter's claim
         (0..self.shape.cells).any(|index| {
             let seen = self.state(index);
-            seen.state() == FULL || seen.state() != FREE && seen.label() != me
+            match seen.state() {
+                FREE => false,
+                // What this process has taken it will not wait for.
+                READING | HELD => seen.label() != me,
+                _ => true,
+            }
         })
     }
 
