@@ -509,9 +509,9 @@ impl<'a> Ring<'a> {
                 ticket?
             }
         };
-        // Closing stores, fences and looks at the cells; we claimed, and look at `closed`.
-        fence(SeqCst);
-        if self.is_closed() {
+        // Who closes stores `closed`, and who finds it closed fences and looks at the cells; we claimed, and look at
+        // `closed`. Claim and both accesses of `closed` are SeqCst: one of the two sees the other.
+        if self.head().closed.load(SeqCst) != 0 {
             self.skip(ticket);
             return Err(ErrorKind::Closed.into());
         }
@@ -775,7 +775,7 @@ impl<'a> Ring<'a> {
 
     /// Whether any cell has an item, or may yet have one that this process can get.
     fn may_come(&self, me: Label) -> bool {
-        fence(SeqCst); // pairs with the fence after a putter's claim
+        fence(SeqCst); // pairs with a putter's claim, which is SeqCst
         (0..self.shape.cells).any(|index| {
             let seen = self.state(index);
             match seen.state() {

@@ -24,7 +24,7 @@ typedef struct {
     uint64_t words[5];
 } wide;
 
-enum kind { VALUE, ARRAY, LOCK, SEMAPHORE, QUEUE, PIPE };
+enum kind { VALUE, ARRAY, LOCK, SEMAPHORE, QUEUE, PIPE, RLOCK, CONDITION, EVENT, BARRIER, RWLOCK };
 
 /* An object that is open. */
 struct object {
@@ -54,6 +54,12 @@ static char *word(void) {
     char *w = strtok(NULL, " ");
     if (!w) broken("a word is missing");
     return w;
+}
+
+/* The last word, or "" if there is none. */
+static const char *option(void) {
+    const char *w = strtok(NULL, " ");
+    return w ? w : "";
 }
 
 static int64_t number(void) { return strtoll(word(), NULL, 10); }
@@ -177,6 +183,16 @@ static shc_status close_object(struct object *o) {
         return shc_queue_close(o->handle);
     case PIPE:
         return shc_pipe_close(o->handle);
+    case RLOCK:
+        return shc_rlock_close(o->handle);
+    case CONDITION:
+        return shc_condition_close(o->handle);
+    case EVENT:
+        return shc_event_close(o->handle);
+    case BARRIER:
+        return shc_barrier_close(o->handle);
+    case RWLOCK:
+        return shc_rwlock_close(o->handle);
     }
     return SHC_ERR_INVALID_ARGUMENT;
 }
@@ -333,11 +349,27 @@ static void get_queue(const char *name, bool create) {
         options.struct_size = sizeof options;
         options.capacity = (uint64_t)number();
         options.max_item = (uint64_t)number();
+        options.flags = is(option(), "joinable") ? SHC_QUEUE_JOINABLE : 0;
         status = shc_queue_create(segment, name, &options, &handle);
     } else {
         status = shc_queue_open(segment, name, &handle);
     }
     keep_if_ok(status, name, QUEUE, handle);
+}
+
+static void get_semaphore(const char *name, bool create) {
+    shc_semaphore *handle = NULL;
+    shc_status status;
+    if (create) {
+        uint32_t value = (uint32_t)number(), flags = 0;
+        const char *sort = option();
+        if (is(sort, "bounded")) flags = SHC_SEMAPHORE_BOUNDED;
+        if (is(sort, "undo")) flags = SHC_SEMAPHORE_UNDO;
+        status = shc_semaphore_create_with(segment, name, value, flags, &handle);
+    } else {
+        status = shc_semaphore_open(segment, name, &handle);
+    }
+    keep_if_ok(status, name, SEMAPHORE, handle);
 }
 
 static void get(const char *kind, const char *name, bool create) {
@@ -351,12 +383,34 @@ static void get(const char *kind, const char *name, bool create) {
             create ? shc_lock_create(segment, name, &handle) : shc_lock_open(segment, name, &handle);
         keep_if_ok(status, name, LOCK, handle);
     } else if (is(kind, "semaphore")) {
-        shc_semaphore *handle = NULL;
-        shc_status status = create ? shc_semaphore_create(segment, name, (uint32_t)number(), &handle)
-                                   : shc_semaphore_open(segment, name, &handle);
-        keep_if_ok(status, name, SEMAPHORE, handle);
+        get_semaphore(name, create);
     } else if (is(kind, "queue")) {
         get_queue(name, create);
+    } else if (is(kind, "rlock")) {
+        shc_rlock *handle = NULL;
+        shc_status status =
+            create ? shc_rlock_create(segment, name, &handle) : shc_rlock_open(segment, name, &handle);
+        keep_if_ok(status, name, RLOCK, handle);
+    } else if (is(kind, "rwlock")) {
+        shc_rwlock *handle = NULL;
+        shc_status status =
+            create ? shc_rwlock_create(segment, name, &handle) : shc_rwlock_open(segment, name, &handle);
+        keep_if_ok(status, name, RWLOCK, handle);
+    } else if (is(kind, "condition")) {
+        shc_condition *handle = NULL;
+        shc_status status =
+            create ? shc_condition_create(segment, name, &handle) : shc_condition_open(segment, name, &handle);
+        keep_if_ok(status, name, CONDITION, handle);
+    } else if (is(kind, "event")) {
+        shc_event *handle = NULL;
+        shc_status status =
+            create ? shc_event_create(segment, name, &handle) : shc_event_open(segment, name, &handle);
+        keep_if_ok(status, name, EVENT, handle);
+    } else if (is(kind, "barrier")) {
+        shc_barrier *handle = NULL;
+        shc_status status = create ? shc_barrier_create(segment, name, (uint32_t)number(), &handle)
+                                   : shc_barrier_open(segment, name, &handle);
+        keep_if_ok(status, name, BARRIER, handle);
     } else {
         broken(kind);
     }
@@ -462,6 +516,106 @@ static void lock_command(const char *verb, struct object *o) {
         uint32_t holder = 0;
         shc_status status = shc_lock_holder(l, &holder);
         answer(status, " %d", holder != 0);
+    } else if (is(verb, "poison")) {
+        ok(shc_lock_poison(l));
+    } else if (is(verb, "clear_poison")) {
+        bool yes = false;
+        shc_status status = shc_lock_clear_poison(l, &yes);
+        answer(status, " %d", yes);
+    } else {
+        broken(verb);
+    }
+}
+
+static void rlock_command(const char *verb, struct object *o) {
+    shc_rlock *l = o->handle;
+    if (is(verb, "acquire")) {
+        locked(shc_rlock_acquire(l, timeout()));
+    } else if (is(verb, "release")) {
+        ok(shc_rlock_release(l));
+    } else if (is(verb, "is_held")) {
+        uint32_t holder = 0;
+        shc_status status = shc_rlock_holder(l, &holder);
+        answer(status, " %d", holder != 0);
+    } else {
+        broken(verb);
+    }
+}
+
+static void rwlock_command(const char *verb, struct object *o) {
+    shc_rwlock *l = o->handle;
+    if (is(verb, "read")) {
+        locked(shc_rwlock_acquire_read(l, timeout()));
+    } else if (is(verb, "write")) {
+        locked(shc_rwlock_acquire_write(l, timeout()));
+    } else if (is(verb, "release_read")) {
+        ok(shc_rwlock_release_read(l));
+    } else if (is(verb, "release_write")) {
+        ok(shc_rwlock_release_write(l));
+    } else {
+        broken(verb);
+    }
+}
+
+static void condition_command(const char *verb, struct object *o) {
+    shc_condition *c = o->handle;
+    if (is(verb, "acquire")) {
+        locked(shc_condition_acquire(c, timeout()));
+    } else if (is(verb, "release")) {
+        ok(shc_condition_release(c));
+    } else if (is(verb, "wait")) {
+        locked(shc_condition_wait(c, timeout()));
+    } else if (is(verb, "notify")) {
+        ok(shc_condition_notify(c, (size_t)number()));
+    } else if (is(verb, "notify_all")) {
+        ok(shc_condition_notify(c, SIZE_MAX));
+    } else if (is(verb, "waiters")) {
+        size_t count = 0;
+        shc_status status = shc_condition_waiters(c, &count);
+        answer(status, " %lu", (unsigned long)count);
+    } else {
+        broken(verb);
+    }
+}
+
+static void event_command(const char *verb, struct object *o) {
+    shc_event *e = o->handle;
+    if (is(verb, "set")) {
+        ok(shc_event_set(e));
+    } else if (is(verb, "clear")) {
+        ok(shc_event_clear(e));
+    } else if (is(verb, "is_set")) {
+        bool yes = false;
+        shc_status status = shc_event_is_set(e, &yes);
+        answer(status, " %d", yes);
+    } else if (is(verb, "wait")) {
+        ok(shc_event_wait(e, timeout()));
+    } else {
+        broken(verb);
+    }
+}
+
+static void barrier_command(const char *verb, struct object *o) {
+    shc_barrier *b = o->handle;
+    size_t count = 0;
+    bool yes = false;
+    shc_status status;
+    if (is(verb, "wait")) {
+        status = shc_barrier_wait(b, timeout(), &count);
+        answer(status, " %lu", (unsigned long)count);
+    } else if (is(verb, "abort")) {
+        ok(shc_barrier_abort(b));
+    } else if (is(verb, "reset")) {
+        ok(shc_barrier_reset(b));
+    } else if (is(verb, "parties")) {
+        status = shc_barrier_parties(b, &count);
+        answer(status, " %lu", (unsigned long)count);
+    } else if (is(verb, "n_waiting")) {
+        status = shc_barrier_n_waiting(b, &count);
+        answer(status, " %lu", (unsigned long)count);
+    } else if (is(verb, "is_broken")) {
+        status = shc_barrier_is_broken(b, &yes);
+        answer(status, " %d", yes);
     } else {
         broken(verb);
     }
@@ -584,6 +738,10 @@ static void queue_command(const char *verb, struct object *o) {
     } else if (is(verb, "full")) {
         status = shc_queue_full(q, &yes);
         answer(status, " %d", yes);
+    } else if (is(verb, "task_done")) {
+        ok(shc_queue_task_done(q));
+    } else if (is(verb, "join")) {
+        ok(shc_queue_join(q, timeout()));
     } else if (is(verb, "shutdown")) {
         ok(shc_queue_shutdown(q));
     } else if (is(verb, "is_shutdown")) {
@@ -707,6 +865,28 @@ static void hammer(void) {
         case PIPE:
             must(shc_pipe_send(o->handle, both[i].bytes, both[i].len, -1));
             break;
+        case RLOCK:
+            must(shc_rlock_acquire(o->handle, -1));
+            must(shc_rlock_release(o->handle));
+            break;
+        case CONDITION:
+            must(shc_condition_acquire(o->handle, -1));
+            must(shc_condition_notify(o->handle, 1));
+            must(shc_condition_release(o->handle));
+            break;
+        case EVENT:
+            must(shc_event_set(o->handle));
+            must(shc_event_clear(o->handle));
+            break;
+        case BARRIER:
+            must(shc_barrier_wait(o->handle, -1, &len));
+            break;
+        case RWLOCK:
+            must(shc_rwlock_acquire_read(o->handle, -1));
+            must(shc_rwlock_release_read(o->handle));
+            must(shc_rwlock_acquire_write(o->handle, -1));
+            must(shc_rwlock_release_write(o->handle));
+            break;
         }
     }
 }
@@ -745,6 +925,21 @@ static void object_command(const char *kind, const char *verb, const char *name)
         break;
     case PIPE:
         broken(name);
+        break;
+    case RLOCK:
+        rlock_command(verb, o);
+        break;
+    case CONDITION:
+        condition_command(verb, o);
+        break;
+    case EVENT:
+        event_command(verb, o);
+        break;
+    case BARRIER:
+        barrier_command(verb, o);
+        break;
+    case RWLOCK:
+        rwlock_command(verb, o);
         break;
     }
 }

@@ -4,12 +4,14 @@ import ctypes
 import queue
 import struct
 import sys
+from functools import partialmethod
 
 import sharecell as sc
 
 PERIOD = 251
 SHORT = 64
 KINDS = ["value", "array", "lock", "semaphore", "queue", "pipe"]
+KINDS += ["rlock", "condition", "event", "barrier", "rwlock"]
 
 
 class Point(ctypes.Structure):
@@ -82,6 +84,10 @@ class Words:
     def word(self) -> str:
         return next(self.words)
 
+    def option(self) -> "str | None":
+        """The last word, if there is one."""
+        return next(self.words, None)
+
     def number(self) -> int:
         return int(self.word())
 
@@ -114,6 +120,10 @@ class NotAcquired(Exception):
 def acquire(lock, words: Words) -> str:
     if not lock.acquire(**words.wait()):
         raise NotAcquired
+    return died(lock)
+
+
+def died(lock) -> str:
     return "died" if lock.owner_died else "clean"
 
 
@@ -271,10 +281,24 @@ class Agent:
             return self.own_lock(verb, array, words)
         return ""
 
-    def get_lock(self, create: bool, name: str, words: Words) -> str:
-        return self.keep(name, (sc.Lock.create if create else sc.Lock.open)(self.segment, name))
+    def get_named(self, cls: type, create: bool, name: str, _: Words) -> str:
+        return self.keep(name, (cls.create if create else cls.open)(self.segment, name))
+
+    get_lock = partialmethod(get_named, sc.Lock)
+    get_rlock = partialmethod(get_named, sc.RLock)
+    get_rwlock = partialmethod(get_named, sc.RwLock)
+    get_condition = partialmethod(get_named, sc.Condition)
+    get_event = partialmethod(get_named, sc.Event)
 
     def lock_command(self, verb: str, name: str, lock, words: Words) -> str:
+        if verb == "poison":
+            lock.poison()
+            return ""
+        if verb == "clear_poison":
+            return flag(lock.clear_poison())
+        return self.rlock_command(verb, name, lock, words)
+
+    def rlock_command(self, verb: str, name: str, lock, words: Words) -> str:
         if verb == "acquire":
             return acquire(lock, words)
         if verb == "is_held":
@@ -284,10 +308,80 @@ class Agent:
         lock.release()
         return ""
 
-    def get_semaphore(self, create: bool, name: str, words: Words) -> str:
+    def rwlock_command(self, verb: str, name: str, lock, words: Words) -> str:
+        if verb == "read":
+            return acquire(lock.read(), words)
+        if verb == "write":
+            return acquire(lock.write(), words)
+        if verb == "release_read":
+            lock.release_read()
+        elif verb == "release_write":
+            lock.release_write()
+        else:
+            raise NotImplementedError(verb)
+        return ""
+
+    def condition_command(self, verb: str, name: str, condition, words: Words) -> str:
+        if verb == "acquire":
+            return acquire(condition, words)
+        if verb == "wait":
+            if not condition.wait(words.timeout()):
+                raise NotAcquired
+            return died(condition)
+        if verb == "waiters":
+            return str(condition.waiters())
+        if verb == "release":
+            condition.release()
+        elif verb == "notify":
+            condition.notify(words.number())
+        elif verb == "notify_all":
+            condition.notify_all()
+        else:
+            raise NotImplementedError(verb)
+        return ""
+
+    def event_command(self, verb: str, name: str, event, words: Words) -> str:
+        if verb == "wait":
+            if not event.wait(words.timeout()):
+                raise NotAcquired
+        elif verb == "set":
+            event.set()
+        elif verb == "clear":
+            event.clear()
+        elif verb == "is_set":
+            return flag(event.is_set())
+        else:
+            raise NotImplementedError(verb)
+        return ""
+
+    def get_barrier(self, create: bool, name: str, words: Words) -> str:
         if create:
-            return self.keep(name, sc.Semaphore.create(self.segment, name, words.number()))
-        return self.keep(name, sc.Semaphore.open(self.segment, name))
+            return self.keep(name, sc.Barrier.create(self.segment, name, words.number()))
+        return self.keep(name, sc.Barrier.open(self.segment, name))
+
+    def barrier_command(self, verb: str, name: str, barrier, words: Words) -> str:
+        if verb == "wait":
+            return str(barrier.wait(words.timeout()))
+        if verb == "parties":
+            return str(barrier.parties)
+        if verb == "n_waiting":
+            return str(barrier.n_waiting)
+        if verb == "is_broken":
+            return flag(barrier.broken)
+        if verb == "abort":
+            barrier.abort()
+        elif verb == "reset":
+            barrier.reset()
+        else:
+            raise NotImplementedError(verb)
+        return ""
+
+    def get_semaphore(self, create: bool, name: str, words: Words) -> str:
+        if not create:
+            return self.keep(name, sc.Semaphore.open(self.segment, name))
+        value, sort = words.number(), words.option()
+        cls = sc.BoundedSemaphore if sort == "bounded" else sc.Semaphore
+        return self.keep(name, cls.create(self.segment, name, value, undo=sort == "undo"))
 
     def semaphore_command(self, verb: str, name: str, semaphore, words: Words) -> str:
         if verb == "acquire":
@@ -305,7 +399,9 @@ class Agent:
         if not create:
             return self.keep(name, sc.Queue.open(self.segment, name))
         capacity, max_item = words.number(), words.number() or None
-        return self.keep(name, sc.Queue.create(self.segment, name, capacity, max_item=max_item))
+        joinable = words.option() == "joinable"
+        queue = sc.Queue.create(self.segment, name, capacity, max_item=max_item, joinable=joinable)
+        return self.keep(name, queue)
 
     def queue_command(self, verb: str, name: str, queue, words: Words) -> str:
         if verb == "put":
@@ -335,6 +431,11 @@ class Agent:
             return flag(queue.full())
         elif verb == "capacity":
             return str(queue.maxsize)
+        elif verb == "task_done":
+            queue.task_done()
+        elif verb == "join":
+            if not queue.join(words.timeout()):
+                raise NotAcquired
         elif verb == "shutdown":
             queue.shutdown()
         elif verb == "is_shutdown":
@@ -411,9 +512,22 @@ class Agent:
                 elif isinstance(thing, sc.Array):
                     with thing.get_lock():
                         thing[0 : len(thing)] = self.types[key].values(data)
-                elif isinstance(thing, (sc.Lock, sc.Semaphore)):
+                elif isinstance(thing, (sc.Lock, sc.RLock, sc.Semaphore)):
                     thing.acquire()
                     thing.release()
+                elif isinstance(thing, sc.RwLock):
+                    with thing.read():
+                        pass
+                    with thing.write():
+                        pass
+                elif isinstance(thing, sc.Condition):
+                    with thing:
+                        thing.notify()
+                elif isinstance(thing, sc.Event):
+                    thing.set()
+                    thing.clear()
+                elif isinstance(thing, sc.Barrier):
+                    thing.wait()
                 elif isinstance(thing, sc.Queue):
                     thing.put(data)
                     thing.get()

@@ -195,6 +195,11 @@ enum Object {
     Semaphore(Semaphore),
     Queue(Option<Item<'static>>, Option<Reservation<'static>>, Kept<Queue>),
     Pipe(Option<Message<'static>>, Option<Reservation<'static>>, Kept<Pipe>),
+    RLock(RLock),
+    Condition(Condition),
+    Event(Event),
+    Barrier(Barrier),
+    RwLock(RwLock),
 }
 
 #[derive(Default)]
@@ -209,6 +214,10 @@ struct Words<'a>(std::str::Split<'a, char>);
 impl<'a> Words<'a> {
     fn word(&mut self) -> &'a str {
         self.0.next().expect("another word")
+    }
+    /// The last word, if there is one.
+    fn option(&mut self) -> Option<&'a str> {
+        self.0.next()
     }
     fn number<T: FromStr>(&mut self) -> T {
         let word = self.word();
@@ -239,6 +248,10 @@ fn flag(yes: bool) -> Result<String> {
 
 fn died(yes: bool) -> Result<String> {
     Ok(if yes { "died" } else { "clean" }.to_owned())
+}
+
+fn acquired(result: Result<Acquired>) -> Result<String> {
+    died(result? == Acquired::OwnerDied)
 }
 
 fn lock(guard: &mut Option<LockGuard<'static>>, result: Result<LockGuard<'static>>) -> Result<String> {
@@ -307,6 +320,11 @@ impl Agent {
                     "lock" => self.lock_command(verb, name, &mut words),
                     "semaphore" => self.semaphore_command(verb, name, &mut words),
                     "queue" => self.queue_command(verb, name, &mut words),
+                    "rlock" => self.rlock_command(verb, name, &mut words),
+                    "rwlock" => self.rwlock_command(verb, name, &mut words),
+                    "condition" => self.condition_command(verb, name, &mut words),
+                    "event" => self.event_command(verb, name, &mut words),
+                    "barrier" => self.barrier_command(verb, name, &mut words),
                     other => panic!("unknown kind {other}"),
                 }
             }
@@ -376,7 +394,15 @@ impl Agent {
             }
             ("lock", true) => Object::Lock(Lock::create(segment, name)?),
             ("lock", false) => Object::Lock(Lock::open(segment, name)?),
-            ("semaphore", true) => Object::Semaphore(Semaphore::create(segment, name, words.number())?),
+            ("semaphore", true) => {
+                let options = SemaphoreOptions::new(words.number());
+                let options = match words.option() {
+                    Some("bounded") => options.bounded(),
+                    Some("undo") => options.undo(),
+                    _ => options,
+                };
+                Object::Semaphore(Semaphore::create_with(segment, name, &options)?)
+            }
             ("semaphore", false) => Object::Semaphore(Semaphore::open(segment, name)?),
             ("queue", true) => {
                 let mut options = QueueOptions::new(words.number());
@@ -384,9 +410,20 @@ impl Agent {
                 if max_item > 0 {
                     options = options.max_item(max_item);
                 }
+                options = options.joinable(words.option() == Some("joinable"));
                 Object::Queue(None, None, Kept::new(Queue::create(segment, name, &options)?))
             }
             ("queue", false) => Object::Queue(None, None, Kept::new(Queue::open(segment, name)?)),
+            ("rlock", true) => Object::RLock(RLock::create(segment, name)?),
+            ("rlock", false) => Object::RLock(RLock::open(segment, name)?),
+            ("rwlock", true) => Object::RwLock(RwLock::create(segment, name)?),
+            ("rwlock", false) => Object::RwLock(RwLock::open(segment, name)?),
+            ("condition", true) => Object::Condition(Condition::create(segment, name)?),
+            ("condition", false) => Object::Condition(Condition::open(segment, name)?),
+            ("event", true) => Object::Event(Event::create(segment, name)?),
+            ("event", false) => Object::Event(Event::open(segment, name)?),
+            ("barrier", true) => Object::Barrier(Barrier::create(segment, name, words.number())?),
+            ("barrier", false) => Object::Barrier(Barrier::open(segment, name)?),
             other => panic!("unknown kind {other:?}"),
         };
         self.objects.insert(name.to_owned(), object);
@@ -436,9 +473,70 @@ impl Agent {
     fn lock_command(&mut self, verb: &str, name: &str, words: &mut Words<'_>) -> Result<String> {
         let Object::Lock(lock) = self.object(name) else { panic!("{name} is no lock") };
         match verb {
-            "acquire" => died(lock.acquire(words.deadline())? == Acquired::OwnerDied),
+            "acquire" => acquired(lock.acquire(words.deadline())),
             "release" => nothing(lock.release()),
             "is_held" => flag(lock.holder() != 0),
+            "poison" => nothing(lock.release_poisoned()),
+            "clear_poison" => flag(lock.clear_poison()),
+            other => panic!("unknown verb {other}"),
+        }
+    }
+
+    fn rlock_command(&mut self, verb: &str, name: &str, words: &mut Words<'_>) -> Result<String> {
+        let Object::RLock(lock) = self.object(name) else { panic!("{name} is no reentrant lock") };
+        match verb {
+            "acquire" => acquired(lock.acquire(words.deadline())),
+            "release" => nothing(lock.release()),
+            "is_held" => flag(lock.holder() != 0),
+            other => panic!("unknown verb {other}"),
+        }
+    }
+
+    fn rwlock_command(&mut self, verb: &str, name: &str, words: &mut Words<'_>) -> Result<String> {
+        let Object::RwLock(lock) = self.object(name) else { panic!("{name} is no reader-writer lock") };
+        match verb {
+            "read" => acquired(lock.acquire_read(words.deadline())),
+            "write" => acquired(lock.acquire_write(words.deadline())),
+            "release_read" => nothing(lock.release_read()),
+            "release_write" => nothing(lock.release_write()),
+            other => panic!("unknown verb {other}"),
+        }
+    }
+
+    fn condition_command(&mut self, verb: &str, name: &str, words: &mut Words<'_>) -> Result<String> {
+        let Object::Condition(condition) = self.object(name) else { panic!("{name} is no condition") };
+        match verb {
+            "acquire" => acquired(condition.acquire(words.deadline())),
+            "release" => nothing(condition.release()),
+            "wait" => acquired(condition.wait_until(words.deadline())),
+            "notify" => nothing(condition.notify(words.number())),
+            "notify_all" => nothing(condition.notify_all()),
+            "waiters" => Ok(condition.waiters().to_string()),
+            other => panic!("unknown verb {other}"),
+        }
+    }
+
+    fn event_command(&mut self, verb: &str, name: &str, words: &mut Words<'_>) -> Result<String> {
+        let Object::Event(event) = self.object(name) else { panic!("{name} is no event") };
+        match verb {
+            "set" => event.set(),
+            "clear" => event.clear(),
+            "is_set" => return flag(event.is_set()),
+            "wait" => event.wait_until(words.deadline())?,
+            other => panic!("unknown verb {other}"),
+        }
+        Ok(String::new())
+    }
+
+    fn barrier_command(&mut self, verb: &str, name: &str, words: &mut Words<'_>) -> Result<String> {
+        let Object::Barrier(barrier) = self.object(name) else { panic!("{name} is no barrier") };
+        match verb {
+            "wait" => Ok(barrier.wait_with(words.deadline(), || true)?.to_string()),
+            "abort" => nothing(barrier.abort()),
+            "reset" => nothing(barrier.reset()),
+            "parties" => Ok(barrier.parties().to_string()),
+            "n_waiting" => Ok(barrier.n_waiting().to_string()),
+            "is_broken" => flag(barrier.is_broken()),
             other => panic!("unknown verb {other}"),
         }
     }
@@ -490,6 +588,8 @@ impl Agent {
             "empty" => flag(queue.is_empty()),
             "full" => flag(queue.is_full()),
             "capacity" => Ok(queue.capacity().to_string()),
+            "task_done" => nothing(queue.task_done()),
+            "join" => nothing(queue.join(words.deadline())),
             "shutdown" => {
                 queue.shutdown();
                 Ok(String::new())
@@ -579,6 +679,20 @@ impl Agent {
                     queue.0.get()?;
                 }
                 Object::Pipe(_, _, pipe) => pipe.0.send(data)?,
+                Object::RLock(lock) => drop(lock.lock()?),
+                Object::RwLock(lock) => {
+                    drop(lock.read()?);
+                    drop(lock.write()?);
+                }
+                Object::Condition(condition) => {
+                    let _guard = condition.lock()?;
+                    condition.notify(1)?;
+                }
+                Object::Event(event) => {
+                    event.set();
+                    event.clear();
+                }
+                Object::Barrier(barrier) => drop(barrier.wait()?),
             }
         }
         unreachable!("it has to be killed")

@@ -345,9 +345,9 @@ pub fn reading() -> Vec<Case> {
 /// How often each is killed at whatever instruction it is at.
 const ROUNDS: usize = 3;
 /// How often the other looks before that.
-const LOOKS: usize = 20;
+pub const LOOKS: usize = 20;
 
-fn rounds(pair: &mut Pair, open: &str, check: impl Fn(&mut Pair)) {
+pub fn rounds(pair: &mut Pair, open: &str, check: impl Fn(&mut Pair)) {
     for _ in 0..ROUNDS {
         pair.a.ask(open);
         check(pair);

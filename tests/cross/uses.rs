@@ -569,6 +569,11 @@ pub fn errors() -> Vec<Case> {
                 "semaphore create n 1",
                 "queue create n 4 0",
                 "pipe create n duplex 4",
+                "rlock create n",
+                "rwlock create n",
+                "condition create n",
+                "event create n",
+                "barrier create n 2",
             ] {
                 b.fails(create, AlreadyExists);
                 a.fails(create, AlreadyExists);
@@ -580,6 +585,11 @@ pub fn errors() -> Vec<Case> {
                 "semaphore open x",
                 "queue open x",
                 "pipe open x A",
+                "rlock open x",
+                "rwlock open x",
+                "condition open x",
+                "event open x",
+                "barrier open x",
             ] {
                 b.fails(open, NotFound);
             }
@@ -601,6 +611,11 @@ pub fn errors() -> Vec<Case> {
                 ("semaphore create o3 1", "semaphore open @"),
                 ("queue create o4 4 0", "queue open @"),
                 ("pipe create o5 duplex 4", "pipe open @ A"),
+                ("rlock create o6", "rlock open @"),
+                ("condition create o7", "condition open @"),
+                ("event create o8", "event open @"),
+                ("barrier create o9 2", "barrier open @"),
+                ("rwlock create o10", "rwlock open @"),
             ];
             kinds.iter().for_each(|(create, _)| drop(a.ask(create)));
             for i in 0..kinds.len() {
