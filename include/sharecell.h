@@ -1385,8 +1385,8 @@ shc_status shc_segment_create_over(const char *name,
                                    shc_segment **out);
 
 /**
- * Attaches to a segment that was laid over the same memory, wherever this process has it mapped. `options` may be
- * NULL. The caller closes the segment.
+ * Attaches to a segment that was laid over the same memory, wherever this process has it mapped; one that is attached
+ * already goes on with the mapping that it attached with. `options` may be NULL. The caller closes the segment.
  */
 shc_status shc_segment_open_over(const char *name,
                                  void *memory,

@@ -71,6 +71,11 @@ fn a_segment_over_a_raw_mapping() {
     assert_eq!(kind(Array::<u8>::create(&s, "large", 2 * LEN)), ErrorKind::LimitReached);
     drop((v, q, l));
     s.close().unwrap();
+    // Its name is that of a file which is no segment, and which nobody removes for being deserted.
+    assert_eq!(kind(Segment::open(&name)), ErrorKind::NotASegment);
+    assert!(!Segment::gc().unwrap().contains(&name));
+    // SAFETY: as above.
+    unsafe { options.open_over(&name, a, LEN) }.unwrap().close().unwrap();
     Segment::unlink(&name).unwrap();
     std::fs::remove_file(&path).unwrap();
 }

@@ -252,7 +252,7 @@ class Pipe(SharedObject):
     async def send_bytes_async(self, data: Any) -> None:
         """Sends a bytes-like object, as `send_bytes`, while the event loop goes on.
 
-        A task that is cancelled has sent nothing. Closing the pipe does not end it: cancel the task.
+        A task that is cancelled has sent nothing. Closing the pipe ends it with InvalidHandleError.
         """
         await until(partial(self.send_bytes, data, 0), TimeoutError, self, _native.PIPE_WRITABLE)
 
@@ -263,7 +263,7 @@ class Pipe(SharedObject):
     async def recv_bytes_async(self) -> bytes:
         """Receives the next message, as `recv_bytes`, while the event loop goes on.
 
-        A task that is cancelled has taken nothing. Closing the pipe does not end it: cancel the task.
+        A task that is cancelled has taken nothing. Closing the pipe ends it with InvalidHandleError.
         """
         attempt = partial(self.recv_bytes, 0)
         data: bytes = await until(attempt, TimeoutError, self, _native.PIPE_READABLE)

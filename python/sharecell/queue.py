@@ -40,7 +40,8 @@ class Queue(SharedObject):
     queue, and ends what a put has not begun. As with every call, one that comes in the very moment in which
     get or put returns finds the item taken or put; who cannot bear that uses `recv`, whose item goes back.
 
-    A joinable queue counts what was got and is not done: see `task_done` and `join`.
+    A joinable queue counts what was got and is not done: see `task_done` and `join`. What such a `get` has
+    taken when a signal handler raises counts until this process ends.
     """
 
     _kind = "queue"
@@ -322,7 +323,7 @@ class Queue(SharedObject):
     async def get_async(self) -> bytes:
         """Gets the oldest item, as `get`, while the event loop goes on.
 
-        A task that is cancelled has taken nothing. Closing the queue does not end it: cancel the task.
+        A task that is cancelled has taken nothing. Closing the queue ends it with InvalidHandleError.
         """
         data: bytes = await until(self.get_nowait, Empty, self, _native.QUEUE_READABLE)
         return data

@@ -190,8 +190,8 @@ pub unsafe extern "C" fn shc_segment_create_over(
     unsafe { make(name, options, out, |options, name| options.create_over(name, memory.cast(), len)) }
 }
 
-/// Attaches to a segment that was laid over the same memory, wherever this process has it mapped. `options` may be
-/// NULL. The caller closes the segment.
+/// Attaches to a segment that was laid over the same memory, wherever this process has it mapped; one that is attached
+/// already goes on with the mapping that it attached with. `options` may be NULL. The caller closes the segment.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shc_segment_open_over(
     name: *const c_char,

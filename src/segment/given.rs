@@ -43,7 +43,8 @@ impl SegmentOptions {
         self.create_given(name, memory, len, Box::new(()))
     }
 
-    /// Attaches to a segment that was laid over the same memory, wherever this process has it mapped.
+    /// Attaches to a segment that was laid over the same memory, wherever this process has it mapped. A process
+    /// that is attached already goes on with the mapping that it attached with.
     ///
     /// # Errors
     /// As of opening a segment; `Corrupted` when the segment is longer than the memory.
@@ -130,6 +131,12 @@ impl SegmentOptions {
         let attached: Arc<Attached> = new_attachment(name, file, map, participants)?;
         Ok(Segment::over(attached.seat_self().map_err(|e| e.of(format_args!("segment {name:?}")))?))
     }
+}
+
+/// Whether a file is not a segment's own, but keeps the leases of one over given memory.
+pub(super) fn keeps_leases_only(file: &File) -> Result<bool> {
+    let content = shm::read(file)?;
+    Ok(content == *COMPLETE || content == *BEGUN)
 }
 
 /// Takes the name, with LIFE in hand.

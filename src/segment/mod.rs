@@ -315,6 +315,9 @@ fn check_name(name: &str) -> Result<()> {
 
 /// Checks the head of a segment's file of `len` bytes; limit and number of participants.
 fn check_header(name: &str, file: &File, len: u64) -> Result<(u64, u32)> {
+    if given::keeps_leases_only(file)? {
+        fail!(NotASegment, "segment {name:?} lies over memory that its users have; open it over that");
+    }
     let mut bytes = [0; HEAD_BYTES];
     if file.read_exact_at(&mut bytes, 0).is_err() {
         bytes.fill(0);

@@ -1,0 +1,105 @@
+"""Condition variables."""
+
+from __future__ import annotations
+
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any, Callable, TypeVar
+
+from . import _native
+from ._object import SLICE_NS, SharedObject, encode_name, nanoseconds, patience, unsigned
+from .errors import check
+from .lock import _HELD, _Lockable
+
+if TYPE_CHECKING:
+    from .segment import Segment
+
+__all__ = ["Condition"]
+
+T = TypeVar("T")
+
+_ALL = (1 << 64) - 1
+
+
+class Condition(_Lockable, SharedObject):  # type: ignore[misc]
+    """A condition variable with its lock, which is reentrant and belongs to a thread as RLock does.
+
+    `with condition:` acquires and releases the lock (and does not close the condition). Only who holds it
+    waits and notifies. A notification that is spent on a process which is killed before it has the lock again
+    passes on to another waiter. If a process is killed with the lock, the next one to get it, by `acquire` or
+    out of a wait, finds `owner_died` true.
+    """
+
+    _kind = "condition"
+    _try = _native.quick.shc_condition_acquire
+    _wait_for = _native.slow.shc_condition_acquire
+    _unlock = _native.quick.shc_condition_release
+    _exit = _native.exit_function("shc_condition_release", check)
+    owner_died = False
+
+    @classmethod
+    def create(cls, segment: Segment, name: str) -> Condition:
+        """Creates a condition; AlreadyExistsError when the name is taken."""
+        return cls._get(segment, name, _native.slow.shc_condition_create)
+
+    @classmethod
+    def open(cls, segment: Segment, name: str) -> Condition:
+        """Opens a condition; NotFoundError when there is none."""
+        return cls._get(segment, name, _native.slow.shc_condition_open)
+
+    @classmethod
+    def open_or_create(cls, segment: Segment, name: str) -> Condition:
+        """Opens a condition, or creates it."""
+        return cls._get(segment, name, _native.slow.shc_condition_open_or_create)
+
+    @classmethod
+    def _get(cls, segment: Segment, name: str, verb: Any) -> Condition:
+        handle = segment._obtain_one(_native.ConditionHandle, verb, encode_name(name, "a condition"))
+        return cls._made(segment, name, handle)
+
+    def _shared(self) -> SharedObject:
+        return self
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Gives the lock back, waits for a notification, and takes the lock again; False when time is up.
+
+        True also, as with every condition, after a wait that nobody has ended: when a signal handler has
+        run. So wait in a loop, or with `wait_for`. NotHeldError, NotOwnerError without the lock;
+        LimitReachedError when too many wait. On every exception but the first two the lock is held.
+        """
+        # Not in slices: a notification between two of them would be lost.
+        status = _native.slow.shc_condition_wait(self._handle, nanoseconds(patience(True, timeout)))
+        return self._notified(status) or status == _native.INTERRUPTED
+
+    def wait_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
+        """Waits until `predicate` returns something true, or time is up; what it returned last.
+
+        It is called with the lock held. Else as `wait`.
+        """
+        seconds = patience(True, timeout)
+        end = None if seconds is None else monotonic_ns() + nanoseconds(seconds)
+        while not (result := predicate()):
+            now = SLICE_NS if end is None else min(SLICE_NS, end - monotonic_ns())
+            if now <= 0:
+                break
+            self._notified(_native.slow.shc_condition_wait(self._handle, now))
+        return result
+
+    def _notified(self, status: int) -> bool:
+        if status in (_native.WOULD_BLOCK, _native.TIMED_OUT, _native.INTERRUPTED):
+            return False
+        if status not in _HELD:
+            self._fail(status)
+        self.owner_died = status == _native.OWNER_DIED
+        return True
+
+    def notify(self, n: int = 1) -> None:
+        """Wakes up to `n` of those who wait, the longest waiting first. NotHeldError, NotOwnerError."""
+        self._check(_native.quick.shc_condition_notify(self._handle, unsigned(n, "n")))
+
+    def notify_all(self) -> None:
+        """Wakes all who wait; as `notify`."""
+        self._check(_native.quick.shc_condition_notify(self._handle, _ALL))
+
+    def waiters(self) -> int:
+        """How many wait at this moment."""
+        return int(self._ask(_native.quick.shc_condition_waiters, _native.out_size()))

@@ -1,0 +1,77 @@
+"""Flags that can be waited for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import _native
+from ._async import until
+from ._object import SharedObject, encode_name, patience
+
+if TYPE_CHECKING:
+    from .segment import Segment
+
+__all__ = ["Event"]
+
+
+class Event(SharedObject):
+    """A flag that any process sets and clears, and others wait for. At first it is not set.
+
+    Nobody owns it: if who has set it is killed, it stays set.
+    """
+
+    _kind = "event"
+
+    @classmethod
+    def create(cls, segment: Segment, name: str) -> Event:
+        """Creates an event; AlreadyExistsError when the name is taken."""
+        return cls._get(segment, name, _native.slow.shc_event_create)
+
+    @classmethod
+    def open(cls, segment: Segment, name: str) -> Event:
+        """Opens an event; NotFoundError when there is none."""
+        return cls._get(segment, name, _native.slow.shc_event_open)
+
+    @classmethod
+    def open_or_create(cls, segment: Segment, name: str) -> Event:
+        """Opens an event, or creates it."""
+        return cls._get(segment, name, _native.slow.shc_event_open_or_create)
+
+    @classmethod
+    def _get(cls, segment: Segment, name: str, verb: Any) -> Event:
+        handle = segment._obtain_one(_native.EventHandle, verb, encode_name(name, "an event"))
+        return cls._made(segment, name, handle)
+
+    def set(self) -> None:
+        """Sets the flag and wakes all who wait."""
+        self._check(_native.quick.shc_event_set(self._handle))
+
+    def clear(self) -> None:
+        """Clears the flag."""
+        self._check(_native.quick.shc_event_clear(self._handle))
+
+    def is_set(self) -> bool:
+        """Whether the flag is set."""
+        return bool(self._ask(_native.quick.shc_event_is_set, _native.out_bool()))
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Waits until the flag is set; False when it was not for `timeout` seconds, None for ever."""
+        status = _native.quick.shc_event_wait(self._handle, 0)
+        if status == _native.WOULD_BLOCK:
+            seconds = patience(True, timeout)
+            if seconds == 0:
+                return False
+            status = self._wait([], _native.slow.shc_event_wait, seconds)
+            if status == _native.TIMED_OUT:
+                return False
+        self._check(status)
+        return True
+
+    async def wait_async(self) -> bool:
+        """Waits until the flag is set while the event loop goes on; always true."""
+        return bool(await until(self._wait_now, BlockingIOError, self, _native.EVENT_SET))
+
+    def _wait_now(self) -> bool:
+        if not self.wait(0):
+            raise BlockingIOError
+        return True
