@@ -398,8 +398,8 @@ static void get(const char *kind, const char *name, bool create) {
         keep_if_ok(status, name, RWLOCK, handle);
     } else if (is(kind, "condition")) {
         shc_condition *handle = NULL;
-        shc_status status =
-            create ? shc_condition_create(segment, name, &handle) : shc_condition_open(segment, name, &handle);
+        shc_status status = create ? shc_condition_create(segment, name, &handle)
+                                   : shc_condition_open(segment, name, &handle);
         keep_if_ok(status, name, CONDITION, handle);
     } else if (is(kind, "event")) {
         shc_event *handle = NULL;

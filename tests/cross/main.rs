@@ -27,13 +27,21 @@
 //!           get INDEX → BYTES, set INDEX BYTES, read START COUNT → BYTES, write START BYTES, fill BYTES
 //!           peek START COUNT → BYTES, poke START BYTES (both by the address)
 //!           text → BYTES, set_text BYTES, raw → BYTES, lock and unlock as of a value
-//! lock      create, acquire LIMIT → clean|died, release, is_held → YES
-//! semaphore create VALUE, acquire LIMIT, release N, value → N
-//! queue     create CAPACITY LARGEST (or 0), put LIMIT BYTES, get LIMIT → BYTES
+//! lock      create, acquire LIMIT → clean|died, release, is_held → YES, poison, clear_poison → YES
+//! rlock     create, acquire LIMIT → clean|died, release, is_held → YES
+//! rwlock    create, read LIMIT → clean|died, write LIMIT → clean|died, release_read, release_write
+//! condition create, acquire LIMIT → clean|died, release, wait LIMIT → clean|died
+//!           notify N, notify_all, waiters → N
+//! event     create, set, clear, is_set → YES, wait LIMIT
+//! barrier   create PARTIES, wait LIMIT → NUMBER, abort, reset
+//!           parties → N, n_waiting → N, is_broken → YES
+//! semaphore create VALUE [bounded|undo], acquire LIMIT, release N, value → N
+//! queue     create CAPACITY LARGEST (or 0) [joinable], put LIMIT BYTES, get LIMIT → BYTES
 //!           put_many LIMIT BYTES... → N, get_many LIMIT MOST → BYTES...
 //!           recv LIMIT → NUMBER DELIVERIES BYTES, release, put_back
 //!           reserve LIMIT LENGTH, write BYTES, commit BYTES, abort
 //!           qsize → N, capacity → N, empty → YES, full → YES, shutdown, is_shutdown → YES
+//!           task_done, join LIMIT
 //! pipe      create duplex|simplex CAPACITY (both ends); all others have the end, A or B, behind the name
 //!           open_or_create duplex|simplex, send LIMIT BYTES, recv LIMIT → BYTES, recv_into SIZE → BYTES
 //!           poll LIMIT → YES, can → RECEIVE SEND, recv_in_place LIMIT → BYTES, release
@@ -46,6 +54,7 @@ mod agent;
 mod data;
 mod driver;
 mod kills;
+mod toolbox;
 mod uses;
 
 use driver::{Agent, Case, Language, run};
@@ -116,6 +125,21 @@ fn killed_while_reading() {
 #[test]
 fn killed_anywhere() {
     run("killed anywhere", kills::anywhere());
+}
+
+#[test]
+fn toolbox() {
+    run("toolbox", toolbox::uses());
+}
+
+#[test]
+fn toolbox_killed_while_holding_or_waiting() {
+    run("toolbox, killed while holding or waiting", toolbox::kills());
+}
+
+#[test]
+fn toolbox_killed_anywhere() {
+    run("toolbox, killed anywhere", toolbox::anywhere());
 }
 
 /// A case of some name.
