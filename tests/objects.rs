@@ -279,6 +279,25 @@ fn messages_longer_than_the_segment() {
 }
 
 #[test]
+fn a_try_is_a_try_while_another_thread_joins_a_message() {
+    let name = format!("test-{}-joining", std::process::id());
+    let s = Segment::options().ephemeral(true).limit(1 << 20).create(&name).unwrap();
+    let (a, b) = Pipe::create(&s, "p", &PipeOptions::new().capacity(4)).unwrap();
+    assert_eq!(kind(a.send_timeout(&vec![7; 5_000_000], Duration::from_millis(30))), ErrorKind::TimedOut);
+    std::thread::scope(|scope| {
+        let joining = scope.spawn(|| b.recv().unwrap());
+        while b.poll(Deadline::Now).unwrap() {
+            std::thread::yield_now();
+        }
+        // The other thread has taken all parts that there are, and waits for more.
+        assert_eq!(kind(b.try_recv()), ErrorKind::WouldBlock);
+        assert_eq!(kind(b.recv_timeout(Duration::from_millis(2))), ErrorKind::TimedOut);
+        a.send(b"whole").unwrap();
+        assert_eq!(joining.join().unwrap(), b"whole");
+    });
+}
+
+#[test]
 fn segments() {
     let name = format!("test-{}-segments", std::process::id());
     let s = Segment::create(&name).unwrap();

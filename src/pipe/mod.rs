@@ -30,8 +30,8 @@ use crate::segment::handle::{Handle, Part, Request, Verb};
 use crate::sys::clock::Deadline;
 use crate::sys::fork::ForkLock;
 use crate::wait::Label;
-use parts::Joining;
 pub(crate) use parts::Received;
+use parts::{Joining, Kept};
 
 /// The head of a pipe; its one or two rings follow.
 #[repr(C, align(128))]
@@ -147,6 +147,7 @@ pub struct Pipe {
     epoch: AtomicU64,
     longest_whole: usize,
     joining: ForkLock<Joining>,
+    kept: Kept,
 }
 
 impl Pipe {
@@ -229,6 +230,7 @@ impl Pipe {
             longest_whole,
             epoch: AtomicU64::new(0),
             joining: Default::default(),
+            kept: Default::default(),
         })
     }
 
@@ -520,6 +522,7 @@ impl Clone for Pipe {
             longest_whole: self.longest_whole,
             epoch: AtomicU64::new(0),
             joining: Default::default(),
+            kept: Default::default(),
         }
     }
 }

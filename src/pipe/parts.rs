@@ -14,8 +14,8 @@
 //! A death of the sender, or a deadline, leaves parts without a last one: the next FIRST drops them, and a
 //! part that does not continue where the last one ended is dropped too. A receiver that returns in the middle of
 //! a message, for its time is up or an ordinary one has come, keeps the right to its parts as long as there is
-//! hope for the rest. A receiver that is killed loses the
-//! parts that it had taken, and so the message; only messages of one block are delivered again.
+//! hope for the rest. A receiver that is killed loses the parts that it had taken, and so the message; only messages
+//! of one block are delivered again.
 
 use std::collections::VecDeque;
 
@@ -25,7 +25,7 @@ use crate::latch::LockWord;
 use crate::queue::ring::{self, Accept, Claim, Ring};
 use crate::segment::Segment;
 use crate::sys::clock::Deadline;
-use crate::sys::fork::ForkGuard;
+use crate::sys::fork::{ForkGuard, ForkLock};
 use crate::sys::futex::Sleep;
 use crate::sys::poll;
 use crate::wait::Peers;
@@ -49,9 +49,11 @@ pub(super) struct Joining {
     locked: bool,
     /// The parts so far.
     parts: Vec<u8>,
-    /// Messages that are whole, but did not fit where they were to go.
-    kept: VecDeque<Vec<u8>>,
 }
+
+/// Messages that are whole, but did not fit where they were to go. Not under the lock of [`Joining`], which is held
+/// as long as a message takes: a receive looks here first, whatever its deadline.
+pub(super) type Kept = ForkLock<VecDeque<Vec<u8>>>;
 
 /// A message as it was received.
 pub(crate) enum Received<'a> {
@@ -76,7 +78,8 @@ impl Pipe {
             ring::fill_at(&claim, 0, &((i * size) as u64).to_ne_bytes());
             ring::fill_at(&claim, OFFSET, part);
             ring.commit_marked(&claim, claim.len, marks);
-            ring.wake_getters(1);
+            // All: a single wake might go to a receiver that has no right to the part.
+            ring.wake_getters(u32::MAX);
             Ok(())
         });
         word.unlock(self.handle.me()?)?;
@@ -91,7 +94,7 @@ impl Pipe {
 
     /// The next message, whole.
     pub(crate) fn receive(&self, held: bool, deadline: Deadline) -> Result<Received<'_>> {
-        let kept = self.joining.lock().kept.pop_front();
+        let kept = self.kept.lock().pop_front();
         if let Some(message) = kept {
             return Ok(Received::Joined(message));
         }
@@ -109,7 +112,7 @@ impl Pipe {
 
     /// Keeps a message for the next receive.
     pub(crate) fn keep(&self, message: Vec<u8>) {
-        self.joining.lock().kept.push_front(message);
+        self.kept.lock().push_front(message);
     }
 
     /// Takes parts, as the only one to do so, until a message is whole; also what comes between parts. `None`
@@ -118,10 +121,10 @@ impl Pipe {
         let mut joining = self.begin_joining(deadline)?;
         let received = self.take_parts(&mut joining, held, deadline);
         // In the middle of a message the right is kept: nobody else could go on with it.
-        if joining.parts.is_empty() || self.is_abandoned()? {
+        // What was received is not lost if giving the right back fails.
+        if joining.parts.is_empty() || self.is_abandoned().unwrap_or(true) {
             joining.parts.clear();
-            joining.locked = false;
-            self.receiver_word().unlock(self.handle.me()?)?;
+            self.give_up_joining(&mut joining);
         }
         received
     }
@@ -188,7 +191,10 @@ impl Pipe {
 
     /// Lets others join, when this handle will not.
     pub(super) fn stop_joining(&self) {
-        let mut joining = self.joining.lock();
+        self.give_up_joining(&mut self.joining.lock());
+    }
+
+    fn give_up_joining(&self, joining: &mut Joining) {
         if std::mem::take(&mut joining.locked)
             && let Ok(me) = self.handle.me()
         {
