@@ -23,22 +23,27 @@ use crate::wait::Peers;
 /// How often is looked at what does not fit into one sleep.
 const CROWDED_TICK: u64 = 5_000_000;
 
-struct Entry {
-    /// Keeps the word mapped. (Its object may be gone, and then the wake is in vain.)
+/// A word, the value to sleep on, and what keeps the word mapped. (Its object may be gone, and then the wake is in vain.)
+#[derive(Clone)]
+struct Watched {
     segment: Arc<Attached>,
     word: *const AtomicU32,
     seen: u32,
-    waker: Waker,
 }
 
 // SAFETY: the word lies in the mapping that `segment` keeps, and is atomic.
-unsafe impl Send for Entry {}
+unsafe impl Send for Watched {}
 
-impl Entry {
+impl Watched {
     fn word(&self) -> &AtomicU32 {
         // SAFETY: as above.
         unsafe { &*self.word }
     }
+}
+
+struct Entry {
+    watched: Watched,
+    waker: Waker,
 }
 
 struct Reactor {
@@ -55,7 +60,8 @@ static TOLD: AtomicU32 = AtomicU32::new(0);
 /// [announced](Interest::announce) with `seen`. A descriptor is not for the reactor.
 pub fn watch(interest: &Interest<'_>, word: &AtomicU32, seen: u32, waker: &Waker) -> Result<()> {
     let Some(segment) = interest.segment() else { return Ok(()) };
-    let entry = Entry { segment: Arc::clone(segment), word, seen, waker: waker.clone() };
+    let watched = Watched { segment: Arc::clone(segment), word, seen };
+    let entry = Entry { watched, waker: waker.clone() };
     let mut reactor = REACTOR.lock();
     if reactor.process != process::pid() {
         reactor.entries.clear(); // of a parent: nobody waits for them here
@@ -76,40 +82,23 @@ fn run() {
     let mut patrolled = now();
     loop {
         let told = TOLD.load(Ordering::SeqCst);
-        let Some((words, tick)) = wake_changed(&mut patrolled) else { return };
-        let words: Vec<_> = words.iter().map(|(segment, word, seen)| (segment, &**word, *seen)).collect();
-        let sleep: Vec<_> =
-            words.iter().map(|(_, word, seen)| (*word, *seen)).chain([(&TOLD, told)]).collect();
+        let Some((watched, tick)) = wake_changed(&mut patrolled) else { return };
+        let sleep: Vec<_> = watched.iter().map(|w| (w.word(), w.seen)).chain([(&TOLD, told)]).collect();
         futex::wait_any(&sleep, now() + tick);
-    }
-}
-
-/// A word and the value to sleep on, with what keeps it mapped.
-type Sleep = (Arc<Attached>, Shared, u32);
-
-/// The address of a word in a mapping that is kept beside it.
-struct Shared(*const AtomicU32);
-
-impl std::ops::Deref for Shared {
-    type Target = AtomicU32;
-    fn deref(&self) -> &AtomicU32 {
-        // SAFETY: the attachment that keeps the word mapped stands beside it.
-        unsafe { &*self.0 }
     }
 }
 
 /// Wakes whose word has changed, and at a tick all; what to sleep on and for how long, or `None` when nobody waits
 /// any more and the thread is to end.
-fn wake_changed(patrolled: &mut u64) -> Option<(Vec<Sleep>, u64)> {
+fn wake_changed(patrolled: &mut u64) -> Option<(Vec<Watched>, u64)> {
     let mut reactor = REACTOR.lock();
     let tick = now() >= *patrolled + TICK;
     let crowded = reactor.entries.len() > MOST_WORDS;
     let (woken, rest): (Vec<Entry>, Vec<Entry>) = std::mem::take(&mut reactor.entries)
         .into_iter()
-        .partition(|entry| tick || entry.word().load(Ordering::Acquire) != entry.seen);
+        .partition(|entry| tick || entry.watched.word().load(Ordering::Acquire) != entry.watched.seen);
     reactor.entries = rest;
-    let sleep = reactor.entries.iter().take(MOST_WORDS);
-    let sleep = sleep.map(|e| (Arc::clone(&e.segment), Shared(e.word), e.seen)).collect();
+    let sleep = reactor.entries.iter().take(MOST_WORDS).map(|entry| entry.watched.clone()).collect();
     let ended = reactor.entries.is_empty() && woken.is_empty();
     if ended {
         reactor.process = 0;
@@ -117,7 +106,7 @@ fn wake_changed(patrolled: &mut u64) -> Option<(Vec<Sleep>, u64)> {
     drop(reactor);
     if tick {
         *patrolled = now();
-        woken.iter().for_each(|entry| entry.segment.patrol());
+        woken.iter().for_each(|entry| entry.watched.segment.patrol());
     }
     for entry in woken {
         entry.waker.wake();
