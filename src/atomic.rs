@@ -6,6 +6,8 @@
 
 pub use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release, SeqCst};
 
+use crate::sys::membarrier;
+
 #[cfg(feature = "steps")]
 pub use crate::sys::steps::step;
 
@@ -94,4 +96,38 @@ word!(AtomicU64, u64);
 #[inline]
 pub fn fence(order: Ordering) {
     std::sync::atomic::fence(order)
+}
+
+/// Asks for the line of `word`, which this thread is about to write to. A hint.
+#[inline]
+pub fn prefetch<T>(word: &T) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+        // SAFETY: prefetching has no effect but on the cache, and SSE is part of x86-64.
+        unsafe { _mm_prefetch::<_MM_HINT_ET0>(std::ptr::from_ref(word).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = word;
+}
+
+/// A sequentially consistent fence between a store and a load, towards those who pass a [`heavy_fence`]: on this side
+/// it costs nothing where the kernel makes everybody else's fence reach this process.
+#[inline]
+pub fn light_fence() {
+    if membarrier::is_registered() {
+        std::sync::atomic::compiler_fence(SeqCst);
+    } else {
+        fence(SeqCst);
+    }
+}
+
+/// The other side of [`light_fence`]: a system call of some microseconds, for who is about to sleep. False when it
+/// cannot reach the others, and the caller must not rely on being seen.
+pub fn heavy_fence() -> bool {
+    let reached = membarrier::is_registered() && membarrier::fence_all();
+    if !reached {
+        fence(SeqCst);
+    }
+    reached
 }

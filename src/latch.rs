@@ -55,7 +55,12 @@ impl LockWord {
     /// Takes the word for `peers.me()`, waiting until `deadline`.
     #[inline]
     pub fn lock(&self, peers: &(impl Peers + ?Sized), deadline: Deadline) -> Result<Acquired> {
-        let me = peers.me()?;
+        self.lock_as(peers.me()?, peers, deadline)
+    }
+
+    /// Takes the word for `me`, who is `peers.me()`.
+    #[inline]
+    pub fn lock_as(&self, me: Label, peers: &(impl Peers + ?Sized), deadline: Deadline) -> Result<Acquired> {
         if self.0.cas(0, me).is_ok() {
             return Ok(Acquired::Clean);
         }

@@ -5,26 +5,34 @@
 //! change calls [`wait`](WaitWord::wait) with a closure that tries again.
 //!
 //! ```text
-//!   waiter:   set FLAG ── fence ── try ── sleep while the word is as seen ──┐
-//!                ▲───────────────────── woken, tick, changed ───────────────┘
-//!   notifier: change the state ── fence ── FLAG? ── bump the sequence, wake n; fewer there: clear FLAG, wake all
+//!   waiter:   set FLAG ── heavy fence ── try ── sleep while the word is as seen ──┐
+//!                ▲──────────────────── woken, tick, changed ──────────────────────┘
+//!   notifier: change the state ── light fence ── FLAG? ── bump the sequence, wake n; fewer there: clear FLAG, wake all
 //! ```
 //!
 //! The two fences order "change, then look for sleepers" against "announce, then look at the state": one of
-//! the two sees the other. The flag is a hint that errs to its safe side: a waiter who dies leaves it set,
-//! which costs the next notifier one system call. A wake that was spent on a waiter who then died is healed
-//! by the tick: no sleep lasts longer than one, and after each the state is looked at again.
+//! the two sees the other. Notifying is on every fast path, so its fence is the light one, and who falls asleep has
+//! the kernel fence all participants (membarrier). The flag is a hint that errs to its safe side: a waiter who dies
+//! leaves it set, which costs the next notifier one system call. A wake that was spent on a waiter who then died is
+//! healed by the tick: no sleep lasts longer than one, and after each the state is looked at again.
+//!
+//! Before it sleeps a waiter spins, for as long as that has paid in its thread: each spin that succeeds makes the next
+//! ones longer, up to about what a sleep costs, each that does not halves them, and a short sleep doubles them, for it
+//! could have been a spin. Who is woken from its own processor would spin in vain, and gives the processor away a few
+//! times instead. So who waits for slow ones soon sleeps at once. (The sequence number holds the waker's processor.)
 //!
 //! At each tick a waiter does its part for the segment. One that knows whom it waits for (the holder of a
 //! lock, the writer of a cell) asks the kernel about exactly that participant, after 1 ms, then up to every
 //! 20 ms. Of the others, one is the segment's watch: it looks after everybody every 100 ms, and the rest
 //! every 2 s (the watch may be a stopped process).
 
-use crate::atomic::{AtomicU32, Ordering::Relaxed, Ordering::SeqCst, fence};
+use std::cell::Cell;
+
+use crate::atomic::{AtomicU32, Ordering::Relaxed, heavy_fence, light_fence};
 use crate::error::{ErrorKind, Result};
-use crate::sys::clock::Deadline;
+use crate::sys::clock::{Deadline, now};
 use crate::sys::futex::{self, Sleep};
-use crate::sys::process::many_processors;
+use crate::sys::process::{self, many_processors};
 
 /// The number of a participant's seat in a segment, from 1; it stands in every word that the participant
 /// owns. 0 is nobody.
@@ -52,23 +60,105 @@ const FIRST_TICK: u64 = MS;
 const SUSPECT_TICK: u64 = 20 * MS;
 const WATCH_TICK: u64 = 100 * MS;
 const IDLE_TICK: u64 = 2_000 * MS;
-/// About as long as a round trip through a sleeping process would take.
-const SPINS: u32 = 200;
+/// The tick of who cannot fence the others, so that they may fail to see him.
+const UNSEEN_TICK: u64 = 20 * MS;
+/// The longest spin, in pauses: longer than waking a process on another processor takes, so that two who both sleep
+/// find out that they need not.
+const MOST_PAUSES: u32 = 2048;
+/// The shortest: enough to notice that spinning begins to pay.
+const FEWEST_PAUSES: u32 = 16;
+/// How often the processor is given away, where it is shared with those who are waited for.
+const MOST_YIELDS: u32 = 4;
+/// A sleep no longer than this would have been a spin.
+const SHORT_SLEEP: u64 = 64_000;
 
-/// Tries `ready` for a short while before a sleep is worth its price.
-///
-/// Only where another processor can make it come true meanwhile.
-#[inline]
-pub fn spin<R>(mut ready: impl FnMut() -> Result<Option<R>>) -> Result<Option<R>> {
-    if many_processors() {
-        for _ in 0..SPINS {
-            std::hint::spin_loop();
-            if let Some(r) = ready()? {
-                return Ok(Some(r));
+/// What came this soon, in pauses, was under way already, and more will come: it is no answer to what this thread did.
+const STREAM_PAUSES: u32 = 2;
+/// The first pauses of who waits for a stream: some of it shall come together, and not each item be waited for.
+const STREAM_STEP: u32 = 8;
+/// How many waits go by before another habit is tried for once.
+const DOUBTS: u32 = 32;
+
+/// How a thread waits before it sleeps.
+#[derive(Clone, Copy)]
+struct Habit {
+    /// How long a spin lasts, in pauses.
+    pauses: u32,
+    /// How often the processor is given away after that.
+    yields: u32,
+    /// How many waits are still taken to be for a stream.
+    stream: u32,
+    /// How many waits go by without a spin before one is tried.
+    doubts: u32,
+}
+
+thread_local! {
+    static HABIT: Cell<Habit> = Cell::new(if many_processors() { Habit::SPINS } else { Habit::YIELDS });
+}
+
+impl Habit {
+    const SPINS: Self = Self { pauses: MOST_PAUSES, yields: 0, stream: 0, doubts: DOUBTS };
+    const YIELDS: Self = Self { pauses: 0, yields: MOST_YIELDS, ..Self::SPINS };
+
+    fn before(&mut self) {
+        if self.pauses == 0 {
+            self.doubts = self.doubts.checked_sub(1).unwrap_or(DOUBTS);
+            if self.doubts == 0 {
+                self.pauses = FEWEST_PAUSES;
             }
         }
     }
-    Ok(None)
+
+    fn spin<R>(&mut self, ready: &mut impl FnMut() -> Result<Option<R>>) -> Result<Option<R>> {
+        let streaming = self.stream > 0;
+        self.stream = self.stream.saturating_sub(1);
+        let (mut paused, mut step) = (0, if streaming { STREAM_STEP } else { 1 });
+        while paused < self.pauses {
+            (0..step).for_each(|_| std::hint::spin_loop());
+            paused += step;
+            if let Some(r) = ready()? {
+                self.pauses = (self.pauses + self.pauses / 8 + 1).min(MOST_PAUSES);
+                if paused <= STREAM_PAUSES {
+                    self.stream = DOUBTS;
+                }
+                return Ok(Some(r));
+            }
+            if paused >= FEWEST_PAUSES {
+                step = (step * 2).min(16); // leave the line to who is to write it
+            }
+        }
+        self.pauses /= 2;
+        Ok(None)
+    }
+}
+
+/// Tries `ready` for as long as has paid, before a sleep is worth its price; see the module.
+#[inline(never)]
+pub fn spin<R>(mut ready: impl FnMut() -> Result<Option<R>>) -> Result<Option<R>> {
+    let mut habit = HABIT.get();
+    habit.before();
+    let mut found = habit.spin(&mut ready)?;
+    for _ in 0..habit.yields {
+        if found.is_some() {
+            break;
+        }
+        process::give_way();
+        found = ready()?;
+    }
+    HABIT.set(habit);
+    Ok(found)
+}
+
+/// Learns from a sleep of `slept` nanoseconds that somebody ended who runs on this processor, or on another.
+fn learn(slept: u64, same_processor: bool) {
+    if slept > SHORT_SLEEP {
+        return;
+    }
+    let pauses = HABIT.get().pauses.max(FEWEST_PAUSES);
+    HABIT.set(match same_processor {
+        true => Habit::YIELDS,
+        false => Habit { pauses: (pauses * 2).min(MOST_PAUSES), ..Habit::SPINS },
+    });
 }
 
 /// Sleeps on a word tick by tick, doing the sleeper's part for the segment after each.
@@ -80,12 +170,14 @@ pub struct Sleeper<'a, P: Peers + ?Sized> {
     deadline: Deadline,
     tick: u64,
     watch: bool,
+    /// Whether the last announcement has reached everybody.
+    seen: bool,
 }
 
 impl<'a, P: Peers + ?Sized> Sleeper<'a, P> {
     /// A sleeper that gives up at `deadline`.
     pub fn new(peers: &'a P, deadline: Deadline) -> Self {
-        Self { peers, deadline, tick: FIRST_TICK, watch: false }
+        Self { peers, deadline, tick: FIRST_TICK, watch: false, seen: true }
     }
 
     /// Sleeps once while `word` holds `seen`. `Ok` means: look again.
@@ -106,6 +198,7 @@ impl<'a, P: Peers + ?Sized> Sleeper<'a, P> {
             }
             None => IDLE_TICK,
         };
+        let tick = if self.seen { tick } else { tick.min(UNSEEN_TICK) };
         match futex::wait(word.raw(), seen, self.deadline.earlier(tick)) {
             Sleep::Interrupted => return Err(ErrorKind::Interrupted.into()),
             Sleep::Woken => {}
@@ -140,8 +233,16 @@ impl<P: Peers + ?Sized> Drop for Sleeper<'_, P> {
 #[derive(Debug, Default)]
 pub struct WaitWord(AtomicU32);
 
+/// The processor that this thread runs on, as in a wait word.
+fn here() -> u32 {
+    process::processor() << 1 & PROCESSOR
+}
+
 const FLAG: u32 = 1;
-const ONE: u32 = 2;
+/// The processor of who woke last.
+const PROCESSOR: u32 = 0x3ff << 1;
+/// One step of the sequence number, in the bits that are left.
+const ONE: u32 = 1 << 11;
 
 impl WaitWord {
     /// Waits until `ready` returns something. `suspect` names the participant who stands in the way, if any.
@@ -178,11 +279,17 @@ impl WaitWord {
         let mut sleeper = Sleeper::new(peers, deadline);
         loop {
             let (_, seen) = self.announce();
-            fence(SeqCst); // pairs with the fence in `notify`
+            sleeper.seen = heavy_fence(); // pairs with the fence in `notify`
             if let Some(r) = ready()? {
                 return Ok(r);
             }
-            if let Err(e) = sleeper.sleep(&self.0, seen, suspect()) {
+            let asleep = now();
+            let slept = sleeper.sleep(&self.0, seen, suspect());
+            let woken = self.0.load(Relaxed);
+            if (woken ^ seen) & !FLAG != 0 {
+                learn(now() - asleep, woken & PROCESSOR == here());
+            }
+            if let Err(e) = slept {
                 // A wake may have come together with the end of the wait, and it was for this waiter.
                 return if e.kind() == ErrorKind::TimedOut { ready()?.ok_or(e) } else { Err(e) };
             }
@@ -197,7 +304,7 @@ impl WaitWord {
     /// Wakes up to `n` of those who wait; call it after the change that they wait for.
     #[inline]
     pub fn notify(&self, n: u32) {
-        fence(SeqCst); // pairs with the fence in `wait`
+        light_fence(); // pairs with the fence in `sleep_until`
         if self.0.load(Relaxed) & FLAG != 0 {
             self.wake(n);
         }
@@ -205,7 +312,14 @@ impl WaitWord {
 
     #[cold]
     fn wake(&self, n: u32) {
-        let now = self.0.fetch_add(ONE, Relaxed).wrapping_add(ONE);
+        let mut seen = self.0.load(Relaxed);
+        let now = loop {
+            let next = seen.wrapping_add(ONE) & !PROCESSOR | here();
+            match self.0.cas(seen, next) {
+                Ok(_) => break next,
+                Err(other) => seen = other,
+            }
+        };
         // Nobody else sleeps, or did a moment ago: whoever has fallen asleep since, under a flag that was set
         // before, is woken to announce himself anew; whoever falls asleep from now on finds another word.
         if futex::wake(self.0.raw(), n) < n && self.0.cas(now, now & !FLAG).is_ok() {

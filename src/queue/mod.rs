@@ -199,6 +199,16 @@ impl Queue {
     #[inline]
     pub fn put_until(&self, item: &[u8], deadline: Deadline) -> Result<()> {
         let ring = self.ring();
+        if ring.put_straight(self.handle.me()?, item) {
+            ring.wake_getters(1);
+            return Ok(());
+        }
+        self.put_slow(item, deadline)
+    }
+
+    #[inline(never)]
+    fn put_slow(&self, item: &[u8], deadline: Deadline) -> Result<()> {
+        let ring = self.ring();
         let claim = self.reserve_claim(item.len(), deadline)?;
         ring::fill(&claim, item);
         ring.commit(&claim, item.len());
@@ -217,9 +227,15 @@ impl Queue {
         deadline: Deadline,
     ) -> Result<usize> {
         let ring = self.ring();
+        let me = self.handle.me()?;
         let (mut done, mut silent) = (0, 0);
         for item in items {
             let item = item.as_ref();
+            if ring.put_straight(me, item) {
+                done += 1;
+                silent += 1;
+                continue;
+            }
             let claim = match ring.reserve(item.len(), Deadline::Now) {
                 Err(e) if e.kind() == ErrorKind::WouldBlock && deadline != Deadline::Now => {
                     ring.wake_getters(silent);
@@ -283,7 +299,16 @@ impl Queue {
 
     /// Gets the oldest item, waiting until `deadline`.
     pub fn get_until(&self, deadline: Deadline) -> Result<Vec<u8>> {
-        Ok(self.take(false, deadline)?.to_vec())
+        match self.get_straight(usize::MAX, <[u8]>::to_vec)? {
+            Some(item) => Ok(item),
+            None => Ok(self.take(false, deadline)?.to_vec()),
+        }
+    }
+
+    /// Hands the oldest item to `read`, if it is there and takes no more than that; see [`Ring::get_straight`].
+    #[inline]
+    pub(crate) fn get_straight<R>(&self, room: usize, read: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
+        Ok(self.ring().get_straight(self.handle.me()?, &self.epoch, room, read))
     }
 
     /// Gets up to `max` items that are there, waiting until `deadline` for the first.
@@ -291,8 +316,8 @@ impl Queue {
         let mut items = Vec::new();
         let mut deadline = deadline;
         while items.len() < max {
-            match self.take(false, deadline) {
-                Ok(item) => items.push(item.to_vec()),
+            match self.get_until(deadline) {
+                Ok(item) => items.push(item),
                 Err(e) if items.is_empty() => return Err(e),
                 Err(_) => break,
             }
@@ -431,7 +456,7 @@ impl<'a> Reservation<'a> {
         if len > self.claim.len {
             fail!(InvalidArgument, "{} bytes were reserved; got {len} to commit", self.claim.len);
         }
-        if self.ring.me() != Ok(self.me) {
+        if !self.ring.is_me(self.me) {
             return Err(ErrorKind::NotOwner.into());
         }
         self.ring.commit(&self.claim, len);
@@ -469,7 +494,7 @@ impl DerefMut for Reservation<'_> {
 impl Drop for Reservation<'_> {
     fn drop(&mut self) {
         // In a forked child the claim is the parent's.
-        if self.ring.me() == Ok(self.me) {
+        if self.ring.is_me(self.me) {
             self.ring.abort(&self.claim);
         }
     }
@@ -506,7 +531,7 @@ impl<'a> Item<'a> {
 
     /// [`put_back`](Self::put_back) where the delivery is not to count.
     pub(crate) fn untake(self) {
-        if self.ring.me() == Ok(self.me) {
+        if self.ring.is_me(self.me) {
             self.ring.untake(&self.claim);
         }
         std::mem::forget(self);
@@ -514,7 +539,7 @@ impl<'a> Item<'a> {
 
     /// Lets somebody else have the item, as this process's death would.
     pub fn put_back(self) {
-        if self.ring.me() == Ok(self.me) {
+        if self.ring.is_me(self.me) {
             self.ring.put_back(&self.claim);
         }
         std::mem::forget(self);
@@ -532,7 +557,7 @@ impl Deref for Item<'_> {
 
 impl Drop for Item<'_> {
     fn drop(&mut self) {
-        if self.ring.me() == Ok(self.me) {
+        if self.ring.is_me(self.me) {
             self.ring.release(&self.claim, self.held);
         }
     }

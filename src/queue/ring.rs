@@ -34,7 +34,7 @@
 
 use std::ptr;
 
-use crate::atomic::{Acquire, AtomicU16, AtomicU32, AtomicU64, Relaxed, Release, SeqCst, fence};
+use crate::atomic::{Acquire, AtomicU16, AtomicU32, AtomicU64, Relaxed, Release, SeqCst, fence, prefetch};
 use crate::error::{Error, ErrorKind, Result, fail};
 use crate::layout::{Row, describe, round_up};
 use crate::segment::arena::{Block, Owner};
@@ -106,6 +106,9 @@ const SPILLED: u16 = 1;
 /// A cell has 32 bits for the length.
 const MAX_ITEM: u64 = u32::MAX as u64;
 
+/// How many cells ahead who goes straight asks for: it takes about as long to arrive.
+const AHEAD: u64 = 4;
+
 const FREE: u64 = 0;
 const WRITING: u64 = 1;
 const FULL: u64 = 2;
@@ -174,6 +177,8 @@ pub struct Shape {
     pub max_bytes: u64,
     /// Whether what was taken and is not done is counted.
     pub joinable: bool,
+    /// Items shorter than this need nothing but their cell, and go straight; see [`Ring::put_straight`].
+    pub short: usize,
 }
 
 impl Shape {
@@ -194,7 +199,15 @@ impl Shape {
             max_item,
             max_bytes,
             joinable: false,
-        })
+            short: 0,
+        }
+        .with_short())
+    }
+
+    fn with_short(self) -> Self {
+        let plain = self.max_bytes == u64::MAX && self.capacity == self.cells && !self.joinable;
+        let short = if plain { self.inline().min(self.max_item) as usize + 1 } else { 0 };
+        Self { short, ..self }
     }
 
     /// The bytes that such a ring needs.
@@ -212,6 +225,7 @@ impl Shape {
             max_item: head.max_item.load(Relaxed),
             max_bytes: head.max_bytes.load(Relaxed),
             joinable: head.joinable.load(Relaxed) != 0,
+            short: 0,
         };
         let sound = shape.cells.is_power_of_two()
             && shape.cells <= 1 << 30
@@ -220,7 +234,11 @@ impl Shape {
             && (64..=2 << 20).contains(&shape.cell_size)
             && shape.max_item <= MAX_ITEM
             && shape.size().checked_add(at).is_some_and(|end| end <= part.size);
-        if sound { Ok(shape) } else { Err(part.seg.corrupted("the head of a ring makes no sense")) }
+        if sound {
+            Ok(shape.with_short())
+        } else {
+            Err(part.seg.corrupted("the head of a ring makes no sense"))
+        }
     }
 
     /// Fills the memory of a new ring, whose first ticket is `first`.
@@ -288,6 +306,17 @@ enum Found {
     Nothing(Option<Label>),
 }
 
+impl Cell {
+    /// Says what item is in the cell that is about to be committed.
+    #[inline]
+    fn describe(&self, ticket: u64, len: usize, flags: u16) {
+        self.number.store(ticket, Relaxed);
+        self.len.store(len as u32, Relaxed);
+        self.deliveries.store(0, Relaxed);
+        self.flags.store(flags, Relaxed);
+    }
+}
+
 /// A ring in shared memory.
 #[derive(Clone, Copy)]
 pub struct Ring<'a> {
@@ -307,6 +336,12 @@ impl<'a> Ring<'a> {
     #[inline]
     pub fn me(&self) -> Result<Label> {
         self.part.seg.me()
+    }
+
+    /// Whether `label` is that of this process.
+    #[inline]
+    pub fn is_me(&self, label: Label) -> bool {
+        self.part.seg.is_me(label)
     }
 
     #[inline]
@@ -423,6 +458,37 @@ impl<'a> Ring<'a> {
         false
     }
 
+    /// Puts an item where that takes no more than writing it into the next cell; false where something else is to be
+    /// done, and nothing was. It is what [`reserve`](Self::reserve) and [`commit`](Self::commit) come to then; it wakes
+    /// nobody either.
+    #[inline]
+    pub fn put_straight(&self, me: Label, item: &[u8]) -> bool {
+        let head = self.head();
+        if item.len() >= self.shape.short || self.is_closed() {
+            return false;
+        }
+        let ticket = head.tail.load(Acquire);
+        let cell = self.cell(ticket);
+        let free = State::new(ticket, 0, FREE);
+        if cell.state.load(Acquire) != free.0
+            || cell.state.cas(free.0, State::new(ticket, me, WRITING).0).is_err()
+        {
+            return false;
+        }
+        Self::raise(&head.tail, ticket.wrapping_add(1));
+        prefetch(self.cell(ticket.wrapping_add(AHEAD)));
+        if head.closed.load(SeqCst) != 0 {
+            self.skip(ticket);
+            return false;
+        }
+        crate::atomic::step();
+        // SAFETY: the payload has room for `short` bytes, and nobody else touches it while the cell is WRITING.
+        unsafe { copy_short(item.as_ptr(), self.payload(ticket), item.len()) };
+        cell.describe(ticket, item.len(), 0);
+        cell.state.store(State::new(ticket, 0, FULL).0, Release); // pairs with the load in `state`
+        true
+    }
+
     /// Who keeps the next cell from being free, if it is another participant at work in it.
     fn blocks_put(&self, me: Label) -> Option<Label> {
         let t = self.head().tail.load(Acquire).wrapping_sub(self.shape.capacity);
@@ -537,10 +603,7 @@ impl<'a> Ring<'a> {
     #[inline]
     pub fn commit_marked(&self, claim: &Claim, len: usize, marks: u16) {
         let cell = self.cell(claim.ticket);
-        cell.number.store(claim.ticket, Relaxed);
-        cell.len.store(len as u32, Relaxed);
-        cell.deliveries.store(0, Relaxed);
-        cell.flags.store(marks << 1 | if claim.block == 0 { 0 } else { SPILLED }, Relaxed);
+        cell.describe(claim.ticket, len, marks << 1 | if claim.block == 0 { 0 } else { SPILLED });
         if claim.block != 0 {
             self.reference(claim.ticket).store(claim.block, Relaxed);
             if let Ok(block) = self.part.seg.block(claim.block) {
@@ -771,6 +834,45 @@ impl<'a> Ring<'a> {
             }
         };
         ticket.map(|ticket| self.taken(ticket)).transpose()
+    }
+
+    /// Takes the item at the head where that takes no more than reading it from its cell, and hands it to `read`;
+    /// `None` where something else is to be done, and nothing was. It is what [`take`](Self::take) and
+    /// [`release`](Self::release) come to then. Items longer than `room` are left where they are.
+    #[inline]
+    pub fn get_straight<R>(
+        &self,
+        me: Label,
+        epoch: &std::sync::atomic::AtomicU64,
+        room: usize,
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Option<R> {
+        let head = self.head();
+        if head.reopened.load(Acquire) != epoch.load(std::sync::atomic::Ordering::Relaxed) {
+            return None;
+        }
+        let ticket = head.head.load(Acquire);
+        let cell = self.cell(ticket);
+        let full = State::new(ticket, 0, FULL);
+        if cell.state.load(Acquire) != full.0 {
+            return None;
+        }
+        let len = cell.len.load(Relaxed) as usize;
+        // If these change meanwhile, so does the state.
+        if len >= self.shape.short || len > room || cell.flags.load(Relaxed) != 0 {
+            return None;
+        }
+        if cell.state.cas(full.0, State::new(ticket, me, READING).0).is_err() {
+            return None;
+        }
+        Self::raise(&head.head, ticket.wrapping_add(1));
+        prefetch(self.cell(ticket.wrapping_add(AHEAD)));
+        cell.deliveries.store(cell.deliveries.load(Relaxed).saturating_add(1), Relaxed);
+        // SAFETY: the payload has room for `short` bytes, and nobody writes to it while the cell is READING.
+        let result = read(unsafe { std::slice::from_raw_parts(self.payload(ticket), len) });
+        cell.state.store(State::new(ticket.wrapping_add(self.shape.cells), 0, FREE).0, Release);
+        self.wake_after_take();
+        Some(result)
     }
 
     /// Whether any cell has an item, or may yet have one that this process can get.
@@ -1114,6 +1216,26 @@ impl<'a> Ring<'a> {
         if block.is(self.owner(ticket)) || block.is(self.owner(numbered)) {
             block.give(Owner::Free);
             self.part.seg.freed(block);
+        }
+    }
+}
+
+/// Copies a few bytes, without a call where it can be two overlapping words.
+///
+/// # Safety
+/// As of `ptr::copy_nonoverlapping`.
+#[inline]
+unsafe fn copy_short(from: *const u8, to: *mut u8, len: usize) {
+    // SAFETY: both words lie within the `len` bytes that the caller vouches for.
+    unsafe {
+        match len {
+            8..=16 => {
+                let (first, last) =
+                    (from.cast::<u64>().read_unaligned(), from.add(len - 8).cast::<u64>().read_unaligned());
+                to.cast::<u64>().write_unaligned(first);
+                to.add(len - 8).cast::<u64>().write_unaligned(last);
+            }
+            _ => ptr::copy_nonoverlapping(from, to, len),
         }
     }
 }

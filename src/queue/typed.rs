@@ -80,17 +80,18 @@ impl<T: Element> TypedQueue<T> {
     /// Gets the oldest value, waiting until `deadline`.
     #[inline]
     pub fn get_until(&self, deadline: Deadline) -> Result<T> {
-        let item = self.queue.take(false, deadline)?;
-        match bytemuck::checked::try_pod_read_unaligned(&item) {
-            Ok(value) => Ok(value),
-            Err(_) => {
-                let name = T::type_name();
-                Err(crate::error::Error::new(
-                    ErrorKind::Corrupted,
-                    format!("an item of the queue is no {name}"),
-                ))
-            }
-        }
+        let read = |item: &[u8]| bytemuck::checked::try_pod_read_unaligned(item).ok();
+        let value = match self.queue.get_straight(size_of::<T>(), read)? {
+            Some(value) => value,
+            None => read(&self.queue.take(false, deadline)?),
+        };
+        value.ok_or_else(Self::foreign)
+    }
+
+    #[cold]
+    fn foreign() -> crate::error::Error {
+        let name = T::type_name();
+        crate::error::Error::new(ErrorKind::Corrupted, format!("an item of the queue is no {name}"))
     }
 
     /// The queue itself, for its other operations.

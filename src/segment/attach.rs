@@ -99,6 +99,12 @@ impl Attached {
         }
     }
 
+    /// Whether `label` is that of this process.
+    #[inline]
+    pub fn is_me(&self, label: Label) -> bool {
+        self.label.load(Ordering::Relaxed) == label
+    }
+
     /// This segment's file, for asking about locks and for growing.
     pub(super) fn file(&self) -> Result<&File> {
         // SAFETY: the cell is only written to in a forked child before it runs anything else.
@@ -193,7 +199,7 @@ impl Attached {
 
     /// Whether participant `label` is dead: nobody has the lease of its seat. In doubt it lives.
     pub fn is_dead(&self, label: Label) -> bool {
-        if !self.is_label(label) || self.me() == Ok(label) {
+        if !self.is_label(label) || self.is_me(label) {
             return false;
         }
         let Ok(file) = self.file() else { return false };

@@ -16,7 +16,7 @@ use crate::error::{ErrorKind, Result};
 use crate::sys::fork::{ForkGuard, ForkLock, LabelCell, Labels, on_fork, stay_loaded};
 use crate::sys::lease::{Lease, Mode, try_lock, unlock};
 use crate::sys::shm::Identity;
-use crate::sys::{process, shm};
+use crate::sys::{membarrier, process, shm};
 use crate::wait::Label;
 
 static REGISTRY: ForkLock<Registry> =
@@ -52,6 +52,7 @@ impl Registry {
         let mut hooked = Ok(());
         HOOKS.call_once(|| {
             stay_loaded();
+            membarrier::register();
             hooked = on_fork(prepare, parent, child);
         });
         hooked?;
@@ -113,6 +114,7 @@ extern "C" fn parent() {
 }
 
 extern "C" fn child() {
+    membarrier::register();
     // SAFETY: this is the only thread of the child, and a copy of the one that ran `prepare`.
     unsafe {
         for attached in &REGISTRY.held().parked {

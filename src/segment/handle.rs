@@ -186,6 +186,12 @@ impl Handle {
     pub fn me(&self) -> Result<Label> {
         self.seg.me()
     }
+
+    /// Whether `label` is that of this process; not so in a child of who took it.
+    #[inline]
+    pub fn is_me(&self, label: Label) -> bool {
+        self.seg.is_me(label)
+    }
 }
 
 impl Clone for Handle {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Wake, Waker};
 
 use super::{Interest, reactor};
-use crate::atomic::{SeqCst, fence};
+use crate::atomic::heavy_fence;
 use crate::error::Result;
 use crate::sys::poll;
 
@@ -37,7 +37,7 @@ impl Bell {
         let waker = Waker::from(Arc::clone(&self.bell));
         for interest in interests {
             let Some((word, seen)) = interest.announce() else { continue };
-            fence(SeqCst); // pairs with the fence of who notifies
+            heavy_fence(); // pairs with the fence of who notifies; unseen, the tick finds out
             if interest.is_ready()? {
                 self.bell.0.ring();
                 return Ok(());

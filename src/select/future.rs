@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use super::{Interest, reactor};
-use crate::atomic::{SeqCst, fence};
+use crate::atomic::heavy_fence;
 use crate::error::{ErrorKind, Result};
 use crate::pipe::Pipe;
 use crate::queue::Queue;
@@ -30,7 +30,7 @@ async fn until<'a, R>(
             Err(e) => return Poll::Ready(Err(e)),
         };
         let Some((word, seen)) = interest.announce() else { return Poll::Pending };
-        fence(SeqCst); // pairs with the fence of who notifies
+        heavy_fence(); // pairs with the fence of who notifies; unseen, the tick finds out
         match try_once() {
             Some(result) => Poll::Ready(result),
             None => match reactor::watch(&interest, word, seen, context.waker()) {

@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicU32 as LocalU32, Ordering};
 
 pub use bell::Bell;
 
-use crate::atomic::{SeqCst, fence};
+use crate::atomic::heavy_fence;
 use crate::error::{ErrorKind, Result, fail};
 use crate::latch::LockWord;
 use crate::pipe::Pipe;
@@ -203,7 +203,7 @@ fn wait_for_some(interests: &[Interest<'_>], deadline: Deadline) -> Result<Vec<u
         .collect();
     loop {
         let words: Vec<_> = interests.iter().filter_map(Interest::announce).collect();
-        fence(SeqCst); // pairs with the fence of who notifies
+        heavy_fence(); // pairs with the fence of who notifies; unseen, the tick finds out
         let mut ready = Vec::new();
         for (i, interest) in interests.iter().enumerate() {
             if interest.is_ready()? {

@@ -170,8 +170,9 @@ pub struct LockGuard<'a> {
 impl<'a> LockGuard<'a> {
     #[inline]
     pub(crate) fn acquire(handle: &'a Handle, word: &'a LockWord, deadline: Deadline) -> Result<Self> {
-        let acquired = word.lock(&**handle.segment(), deadline)?;
-        Ok(Self { word, handle, me: handle.me()?, acquired })
+        let me = handle.me()?;
+        let acquired = word.lock_as(me, &**handle.segment(), deadline)?;
+        Ok(Self { word, handle, me, acquired })
     }
 
     /// Whether the previous owner died while it held the lock, so that what the lock protects may be half
@@ -196,10 +197,12 @@ impl<'a> LockGuard<'a> {
     }
 
     /// In a forked child the lock is the parent's.
+    #[inline]
     fn check_owner(&self) -> Result<()> {
-        if self.handle.me() == Ok(self.me) { Ok(()) } else { Err(ErrorKind::NotOwner.into()) }
+        if self.handle.is_me(self.me) { Ok(()) } else { Err(ErrorKind::NotOwner.into()) }
     }
 
+    #[inline]
     fn give_back(&self) -> Result<()> {
         self.check_owner()?;
         self.word.unlock(self.me)
@@ -207,6 +210,7 @@ impl<'a> LockGuard<'a> {
 }
 
 impl Drop for LockGuard<'_> {
+    #[inline]
     fn drop(&mut self) {
         let _ = self.give_back();
     }

@@ -259,7 +259,7 @@ impl ReadGuard<'_> {
 
 impl Drop for ReadGuard<'_> {
     fn drop(&mut self) {
-        if self.lock.seg().me() == Ok(self.me) {
+        if self.lock.seg().is_me(self.me) {
             let _ = self.lock.release_read();
         }
     }
@@ -282,7 +282,7 @@ impl WriteGuard<'_> {
 
 impl Drop for WriteGuard<'_> {
     fn drop(&mut self) {
-        if self.lock.seg().me() == Ok(self.me) {
+        if self.lock.seg().is_me(self.me) {
             let _ = self.lock.release_write();
         }
     }

@@ -7,6 +7,7 @@ pub mod fork;
 pub mod futex;
 pub mod lease;
 pub mod map;
+pub mod membarrier;
 pub mod poll;
 pub mod process;
 pub mod shm;

@@ -44,6 +44,17 @@ pub fn command() -> [u8; 16] {
     out
 }
 
+/// The number of the processor that this thread runs on at the moment.
+pub fn processor() -> u32 {
+    // SAFETY: sched_getcpu has no preconditions.
+    unsafe { libc::sched_getcpu() as u32 }
+}
+
+/// Lets another thread run on this processor, if one wants to.
+pub fn give_way() {
+    std::thread::yield_now();
+}
+
 /// Whether spinning can pay: more than one processor is available to this process.
 pub fn many_processors() -> bool {
     static MANY: OnceLock<bool> = OnceLock::new();
