@@ -1,17 +1,25 @@
 //! Starts agents, talks to them, kills them, and runs the cases with each ordered pair of them.
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sharecell::ErrorKind;
 
 /// What tells this program that it is an agent.
 pub const ROLE: &str = "SHARECELL_CROSS_AGENT";
+
+/// The descriptor by which the agents of a pair have a Unix socket to each other.
+pub const SOCKET: i32 = 3;
+/// The descriptor by which an agent has a segment after `segment exec`.
+pub const INHERITED: i32 = 4;
 
 /// An agent that says nothing for so long hangs.
 const WATCHDOG: Duration = Duration::from_secs(60);
@@ -31,6 +39,16 @@ pub enum Language {
 
 impl Language {
     pub const ALL: [Self; 3] = [Self::Rust, Self::C, Self::Python];
+
+    /// The words of `segment exec` that make an agent one in this language.
+    pub fn words(self) -> String {
+        let command = self.command();
+        let env = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        let env = env.map(|(name, value)| format!("{}={}", name.display(), value.display()));
+        let rest =
+            std::iter::once(command.get_program()).chain(command.get_args()).map(|w| w.display().to_string());
+        std::iter::once("env".to_owned()).chain(env).chain(rest).collect::<Vec<_>>().join(" ")
+    }
 
     fn command(self) -> Command {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -105,8 +123,23 @@ pub struct Agent {
 }
 
 impl Agent {
+    /// One that has a socket to nobody.
     pub fn start(language: Language) -> Self {
+        Self::with_socket(language, &UnixStream::pair().expect("a pair of sockets").0.into())
+    }
+
+    fn with_socket(language: Language, socket: &OwnedFd) -> Self {
         let mut command = language.command();
+        let socket = socket.as_raw_fd();
+        // SAFETY: between fork and exec it only calls dup2 and fcntl.
+        unsafe {
+            command.pre_exec(move || {
+                // dup2 clears close-on-exec, but not of a descriptor onto itself.
+                libc::dup2(socket, SOCKET);
+                libc::fcntl(SOCKET, libc::F_SETFD, 0);
+                Ok(())
+            });
+        }
         command.env("SHARECELL_LIBRARY", library()).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"));
         let input = child.stdin.take();
@@ -116,8 +149,21 @@ impl Agent {
             output.lines().map_while(Result::ok).all(|line| sender.send(line).is_ok());
         });
         let mut agent = Self { language, child, input, lines, asked: "be ready".into() };
-        while agent.line() != "ready" {}
+        agent.hear_ready();
         agent
+    }
+
+    #[track_caller]
+    fn hear_ready(&mut self) {
+        while self.line() != "ready" {}
+    }
+
+    /// It becomes an agent in another language, which has a descriptor of its segment.
+    #[track_caller]
+    pub fn becomes(&mut self, language: Language) {
+        self.tell(&format!("segment exec {}", language.words()));
+        self.hear_ready();
+        self.language = language;
     }
 
     pub fn pid(&self) -> u32 {
@@ -244,21 +290,31 @@ pub struct Pair {
     pub a: Agent,
     pub b: Agent,
     pub segment: String,
+    sockets: [OwnedFd; 2],
 }
 
 impl Pair {
     fn start(languages: (Language, Language)) -> Self {
-        Self { a: Agent::start(languages.0), b: Agent::start(languages.1), segment: String::new() }
+        let sockets = UnixStream::pair().expect("a pair of sockets");
+        let sockets = [sockets.0, sockets.1].map(OwnedFd::from);
+        let a = Agent::with_socket(languages.0, &sockets[0]);
+        let b = Agent::with_socket(languages.1, &sockets[1]);
+        Self { a, b, segment: String::new(), sockets }
     }
 
     /// Another process takes the place of the first one, which was killed.
     pub fn replace_a(&mut self) {
-        self.a = Agent::start(self.a.language);
+        self.restart_a(self.a.language);
         let segment = &self.segment;
         self.a.does(&format!("segment open {segment}"));
     }
 
+    fn restart_a(&mut self, language: Language) {
+        self.a = Agent::with_socket(language, &self.sockets[0]);
+    }
+
     fn run(&mut self, check: &dyn Fn(&mut Self)) {
+        let languages = (self.a.language, self.b.language);
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         self.segment = format!("cross-{}-{}", std::process::id(), NUMBER.fetch_add(1, Relaxed));
         let segment = self.segment.clone();
@@ -266,11 +322,19 @@ impl Pair {
         self.b.does(&format!("segment open {segment}"));
         check(self);
         if self.a.child.try_wait().expect("a process of ours").is_some() {
-            self.a = Agent::start(self.a.language);
+            self.restart_a(languages.0);
         }
         self.a.does("reset");
         self.b.does("reset");
-        assert!(!exists(&segment), "{segment} is left behind");
+        if self.a.language != languages.0 {
+            self.restart_a(languages.0); // it had become another
+        }
+        // A thread that has slept for a bell lets go of the segment when it next wakes.
+        let start = Instant::now();
+        while exists(&segment) {
+            assert!(start.elapsed() < WATCHDOG, "{segment} is left behind");
+            std::thread::yield_now();
+        }
     }
 }
 
