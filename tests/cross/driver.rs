@@ -34,11 +34,12 @@ static ANSWERS: AtomicU64 = AtomicU64::new(0);
 pub enum Language {
     Rust,
     C,
+    Cpp,
     Python,
 }
 
 impl Language {
-    pub const ALL: [Self; 3] = [Self::Rust, Self::C, Self::Python];
+    pub const ALL: [Self; 4] = [Self::Rust, Self::C, Self::Cpp, Self::Python];
 
     /// The words of `segment exec` that make an agent one in this language.
     pub fn words(self) -> String {
@@ -58,7 +59,14 @@ impl Language {
                 command.args(["--exact", "agents_answer", "--nocapture", "--test-threads=1"]).env(ROLE, "1");
                 command
             }
-            Self::C => Command::new(compiled(root)),
+            Self::C => {
+                static AGENT: OnceLock<PathBuf> = OnceLock::new();
+                Command::new(AGENT.get_or_init(|| compiled(root, "agent.c", ("CC", "cc"), "c99")))
+            }
+            Self::Cpp => {
+                static AGENT: OnceLock<PathBuf> = OnceLock::new();
+                Command::new(AGENT.get_or_init(|| compiled(root, "agent.cpp", ("CXX", "c++"), "c++17")))
+            }
             Self::Python => {
                 let python = std::env::var_os("SHARECELL_PYTHON").unwrap_or_else(|| "python3".into());
                 let mut command = Command::new(python);
@@ -71,7 +79,7 @@ impl Language {
     }
 }
 
-/// The library that C and Python use, which C programs look for by its soname.
+/// The library that C, C++ and Python use, which programs look for by its soname.
 fn library() -> PathBuf {
     let soname =
         concat!("libsharecell.so.", env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
@@ -89,28 +97,26 @@ fn library() -> PathBuf {
     path
 }
 
-/// The agent in C, compiled once.
-fn compiled(root: &Path) -> &'static Path {
-    static COMPILED: OnceLock<PathBuf> = OnceLock::new();
-    COMPILED.get_or_init(|| {
-        let library = library();
-        let directory = library.parent().expect("a directory").display().to_string();
-        let output = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cross-agent");
-        let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".into());
-        let mut words = compiler.split_whitespace();
-        let status = Command::new(words.next().expect("a C compiler"))
-            .args(words)
-            .args(["-std=c99", "-O1", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror"])
-            .arg(format!("-I{}", root.join("include").display()))
-            .arg(root.join("tests/cross/agent.c"))
-            .arg("-o")
-            .arg(&output)
-            .args([format!("-L{directory}"), "-lsharecell".into(), format!("-Wl,-rpath,{directory}")])
-            .status();
-        let status = status.unwrap_or_else(|e| panic!("cannot run {compiler}: {e}"));
-        assert!(status.success(), "{compiler} does not compile agent.c: {status}");
-        output
-    })
+/// The path of a compiled agent. `compiler` is the variable that names it, and what it is without that.
+fn compiled(root: &Path, source: &str, compiler: (&str, &str), standard: &str) -> PathBuf {
+    let library = library();
+    let directory = library.parent().expect("a directory").display().to_string();
+    let output = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cross-{source}.out"));
+    let compiler = std::env::var(compiler.0).unwrap_or_else(|_| compiler.1.into());
+    let mut words = compiler.split_whitespace();
+    let status = Command::new(words.next().expect("a compiler"))
+        .args(words)
+        .arg(format!("-std={standard}"))
+        .args(["-O1", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror"])
+        .arg(format!("-I{}", root.join("include").display()))
+        .arg(root.join("tests/cross").join(source))
+        .arg("-o")
+        .arg(&output)
+        .args([format!("-L{directory}"), "-lsharecell".into(), format!("-Wl,-rpath,{directory}")])
+        .status();
+    let status = status.unwrap_or_else(|e| panic!("cannot run {compiler}: {e}"));
+    assert!(status.success(), "{compiler} does not compile {source}: {status}");
+    output
 }
 
 /// A process that does what it is told.
@@ -378,6 +384,6 @@ pub fn run(what: &str, cases: Vec<Case>) {
     let line =
         format!("cross: {what}: {pairs} pairs, {done} cases, {failed} failed ({answers} answers so far)");
     writeln!(std::io::stderr(), "{line}").expect("standard error");
-    assert!(done > 0 && pairs == 9, "nothing was tried");
+    assert!(done > 0 && pairs == 16, "nothing was tried");
     assert!(failures.is_empty(), "failed:\n{}", failures.join("\n"));
 }

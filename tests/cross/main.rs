@@ -1,9 +1,9 @@
-//! Every object between every two languages: an agent in Rust, one in C and one in Python understand the same
+//! Every object between every two languages: agents in Rust, C, C++ and Python understand the same
 //! lines, and for each ordered pair of them one creates what the other uses, and one is killed while the
 //! other goes on. The two are started by this test, so that neither is the other's parent.
 //!
 //! It needs what `make build` makes: the shared library, named by SHARECELL_LIBRARY or else in `release`
-//! beside this test's own directory. SHARECELL_PYTHON is the interpreter (python3), CC the C compiler (cc).
+//! beside this test's own directory. SHARECELL_PYTHON is the interpreter (python3), CC and CXX the compilers (cc, c++).
 //!
 //! An agent says `ready`, then answers each line with one: `ok` and what was asked for, or `error`, the
 //! number of the error and its text. Bytes are as in `data.rs`; a time limit is in milliseconds, 0 tries and
