@@ -487,8 +487,10 @@ impl Agent {
         let Some(Object::Value(_, value)) = self.objects.get(name) else { panic!("{name} is no value") };
         move || {
             value.add("1").expect("a number");
-            while how == "stays" {
-                std::thread::park();
+            if how == "stays" {
+                loop {
+                    std::thread::park();
+                }
             }
             how == "works"
         }
