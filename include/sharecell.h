@@ -480,6 +480,16 @@ typedef struct {
 } shc_participant_info;
 
 /**
+ * The name of a segment.
+ */
+typedef struct {
+    /**
+     * The name, ended by a NUL.
+     */
+    char name[256];
+} shc_segment_info;
+
+/**
  * Something to wait for.
  */
 typedef struct {
@@ -916,6 +926,17 @@ shc_status shc_condition_wait(const shc_condition *condition,
                               int64_t timeout_ns);
 
 /**
+ * Waits, as shc_condition_wait, until `ready` returns true, which is asked with `userdata` and with the lock held, or
+ * time is up; what it returned last goes to `out`. SHC_OWNER_DIED, SHC_INTERRUPTED: `out` is not written, the lock is
+ * held. `ready` has to return: it must not unwind or jump out.
+ */
+shc_status shc_condition_wait_for(const shc_condition *condition,
+                                  int64_t timeout_ns,
+                                  bool (*ready)(void*),
+                                  void *userdata,
+                                  bool *out);
+
+/**
  * Wakes up to `count` of those who wait, the longest waiting first; SIZE_MAX wakes all. SHC_ERR_NOT_HELD,
  * SHC_ERR_NOT_OWNER without the lock.
  */
@@ -993,6 +1014,17 @@ shc_status shc_lock_close(shc_lock *lock);
 shc_status shc_lock_acquire(const shc_lock *lock, int64_t timeout_ns);
 
 /**
+ * Acquires the lock, and if its last owner died calls `repair` with `userdata` before anybody else can have it. When
+ * that returns true the lock is held, SHC_OK; when it returns false what the lock protects is beyond repair, and the
+ * lock is not held: SHC_ERR_POISONED, as for all others, until somebody clears that. Else as shc_lock_acquire. `repair`
+ * has to return: it must not unwind or jump out.
+ */
+shc_status shc_lock_acquire_or_repair(const shc_lock *lock,
+                                      int64_t timeout_ns,
+                                      bool (*repair)(void*),
+                                      void *userdata);
+
+/**
  * Releases the lock: SHC_OK, SHC_ERR_NOT_HELD, SHC_ERR_NOT_OWNER.
  */
 shc_status shc_lock_release(const shc_lock *lock);
@@ -1002,6 +1034,11 @@ shc_status shc_lock_release(const shc_lock *lock);
  * SHC_ERR_POISONED, until somebody clears that.
  */
 shc_status shc_lock_poison(const shc_lock *lock);
+
+/**
+ * Whether what the lock protects was declared beyond repair.
+ */
+shc_status shc_lock_is_poisoned(const shc_lock *lock, bool *out);
 
 /**
  * Lets the lock be acquired again, when what it protects was made anew; whether it was poisoned.
@@ -1102,6 +1139,11 @@ shc_status shc_pipe_can_send(const shc_pipe *pipe, bool *out);
  * Whether this end can receive.
  */
 shc_status shc_pipe_can_recv(const shc_pipe *pipe, bool *out);
+
+/**
+ * Whether messages go both ways.
+ */
+shc_status shc_pipe_is_duplex(const shc_pipe *pipe, bool *out);
 
 /**
  * Creates a queue. `options` may be NULL. The caller closes it.
@@ -1224,6 +1266,11 @@ shc_status shc_queue_capacity(const shc_queue *queue, size_t *out);
  * The largest item in bytes.
  */
 shc_status shc_queue_max_item(const shc_queue *queue, uint64_t *out);
+
+/**
+ * The most bytes that may be in the queue; UINT64_MAX when only items are counted.
+ */
+shc_status shc_queue_max_bytes(const shc_queue *queue, uint64_t *out);
 
 /**
  * Says that an item which this process got is done, once for each get. (One that was taken in place is done when it
@@ -1395,7 +1442,19 @@ shc_status shc_segment_open_over(const char *name,
                                  shc_segment **out);
 
 /**
- * Takes the name from a segment. Who is attached goes on with it.
+ * Attaches to a segment that was laid over the same memory, or lays a new one over it where there is none of that name;
+ * while somebody else is laying it, this waits up to a second for that. `options` may be NULL. The caller closes the
+ * segment.
+ */
+shc_status shc_segment_open_or_create_over(const char *name,
+                                           void *memory,
+                                           size_t len,
+                                           const shc_segment_options *options,
+                                           shc_segment **out);
+
+/**
+ * Takes the name from a segment. Who is attached goes on with it. Of one over given memory it removes the file that
+ * keeps the leases.
  */
 shc_status shc_segment_unlink(const char *name);
 
@@ -1426,6 +1485,16 @@ shc_status shc_segment_size(const shc_segment *segment, uint64_t *out);
 shc_status shc_segment_is_unlinked(const shc_segment *segment, bool *out);
 
 /**
+ * Whether the segment has no name and never had one.
+ */
+shc_status shc_segment_is_anonymous(const shc_segment *segment, bool *out);
+
+/**
+ * Whether the last participant to leave unlinks the segment.
+ */
+shc_status shc_segment_is_ephemeral(const shc_segment *segment, bool *out);
+
+/**
  * Takes the name from an object. Who has it open goes on with it; its memory is reused when the last one has
  * closed it.
  */
@@ -1453,6 +1522,11 @@ shc_status shc_segment_participants(const shc_segment *segment,
  * Removes ephemeral and unfinished segments that nobody lives in; how many. Never a persistent segment.
  */
 shc_status shc_gc(size_t *removed);
+
+/**
+ * Writes up to `room` of the names of this machine's segments to `list`; how many there are in all.
+ */
+shc_status shc_segment_names(shc_segment_info *list, size_t room, size_t *count);
 
 /**
  * Waits until any of `count` interests is ready: SHC_OK, and for each, in `ready`, whether it is; nothing is taken.

@@ -292,6 +292,40 @@ inline shc_status unlock(const shc_rwlock *handle) noexcept { return shc_rwlock_
 inline shc_status unlock(const shc_condition *handle) noexcept { return shc_condition_release(handle); }
 inline shc_status unlock_shared(const shc_rwlock *handle) noexcept { return shc_rwlock_release_read(handle); }
 
+/// A list of whatever length.
+template <class T, class Call> std::vector<T> list(Call call) {
+    std::vector<T> all;
+    std::size_t count = 0;
+    do {
+        all.resize(count + 8);
+        check(call(all.data(), all.size(), &count));
+    } while (count > all.size());
+    all.resize(count);
+    return all;
+}
+
+/// Calls a function of C++ for C, through which nothing is thrown: what it throws waits here. One that
+/// returns nothing has done well.
+template <class Function> struct Callback {
+    Function &function;
+    std::exception_ptr thrown;
+
+    static bool call(void *self) noexcept {
+        auto &callback = *static_cast<Callback *>(self);
+        try {
+            if constexpr (std::is_void_v<decltype(callback.function())>) {
+                callback.function();
+                return true;
+            } else {
+                return static_cast<bool>(callback.function());
+            }
+        } catch (...) {
+            callback.thrown = std::current_exception();
+            return false;
+        }
+    }
+};
+
 template <class C> class Lockable;
 
 } // namespace detail
@@ -487,6 +521,19 @@ class Segment {
             return shc_segment_open_over(detail::Name(name), memory, size, options.native(), out);
         });
     }
+    /// Attaches to a segment that was laid over the same memory, or lays a new one over it.
+    static Segment open_or_create_over(std::string_view name, void *memory, std::size_t size,
+                                       const SegmentOptions &options = {}) {
+        return Segment([&](shc_segment **out) {
+            return shc_segment_open_or_create_over(detail::Name(name), memory, size, options.native(), out);
+        });
+    }
+    /// The names of this machine's segments.
+    static std::vector<std::string> names() {
+        std::vector<std::string> all;
+        for (const auto &info : detail::list<shc_segment_info>(shc_segment_names)) all.push_back(info.name);
+        return all;
+    }
     /// Takes the name from a segment. Who is attached goes on with it.
     static void unlink(std::string_view name) { detail::check(shc_segment_unlink(detail::Name(name))); }
     /// Removes ephemeral and unfinished segments that nobody lives in; how many.
@@ -522,6 +569,10 @@ class Segment {
     std::uint64_t size() const { return get<std::uint64_t>(shc_segment_size); }
     /// Whether its name was taken from it, or leads to another segment by now.
     bool is_unlinked() const { return get<bool>(shc_segment_is_unlinked); }
+    /// Whether it has no name and never had one.
+    bool is_anonymous() const { return get<bool>(shc_segment_is_anonymous); }
+    /// Whether the last participant to leave unlinks it.
+    bool is_ephemeral() const { return get<bool>(shc_segment_is_ephemeral); }
     /// Clears up after participants that have died; how many. Waiting calls do this by themselves.
     std::size_t recover() const { return get<std::size_t>(shc_segment_recover); }
     /// Takes the name from an object. Who has it open goes on with it.
@@ -577,14 +628,8 @@ class Segment {
     }
 
     template <class T, class Call> std::vector<T> list(Call call) const {
-        std::vector<T> all;
-        std::size_t count = 0;
-        do {
-            all.resize(count + 8);
-            detail::check(call(native(), all.data(), all.size(), &count));
-        } while (count > all.size());
-        all.resize(count);
-        return all;
+        return detail::list<T>(
+            [&](T *list, std::size_t room, std::size_t *count) { return call(native(), list, room, count); });
     }
 
     std::shared_ptr<detail::Attachment> attachment_;
@@ -624,6 +669,7 @@ template <class C, shc_status (*GiveBack)(const C *) noexcept = detail::unlock> 
 
   private:
     friend class detail::Lockable<C>;
+    friend class Lock;
     friend class RwLock;
     Guard(const C *handle, Acquired acquired) noexcept : handle_(handle), acquired_(acquired) {}
 
@@ -719,9 +765,31 @@ class Lock : public detail::Lockable<shc_lock> {
         return label;
     }
 
+    /// Acquires the lock, and calls `repair` before anybody else can have it if its last owner died. When
+    /// that returns false or throws, what the lock protects is beyond repair and the lock is not held:
+    /// Poisoned (or what was thrown) here, and Poisoned for all others, until somebody clears that.
+    template <class Repair> Guard guard_or_repair(Repair &&repair) {
+        detail::check(acquire_or_repair(detail::never, repair));
+        return {native(), remember(Acquired::clean)};
+    }
+    /// The same in time.
+    template <class Rep, class Period, class Repair>
+    Result<Guard> guard_or_repair_for(const std::chrono::duration<Rep, Period> &duration, Repair &&repair) {
+        const shc_status status = acquire_or_repair(detail::timeout(duration), repair);
+        if (status == SHC_WOULD_BLOCK || status == SHC_TIMED_OUT) return Outcome(status);
+        detail::check(status);
+        return Guard(native(), remember(Acquired::clean));
+    }
+
     /// Gives the lock back so that nobody can acquire it any more: what it protects is beyond repair. All get
     /// Poisoned, until somebody clears that.
     void poison() { detail::check(shc_lock_poison(native())); }
+    /// Whether what the lock protects was declared beyond repair.
+    bool is_poisoned() const {
+        bool is = false;
+        detail::check(shc_lock_is_poisoned(native(), &is));
+        return is;
+    }
     /// Lets the lock be acquired again, when what it protects was made anew; whether it was poisoned.
     bool clear_poison() {
         bool was = false;
@@ -734,6 +802,14 @@ class Lock : public detail::Lockable<shc_lock> {
 
   private:
     using Lockable::Lockable;
+
+    template <class Repair> shc_status acquire_or_repair(std::int64_t timeout_ns, Repair &repair) {
+        detail::Callback<Repair> callback{repair, nullptr};
+        const shc_status status =
+            shc_lock_acquire_or_repair(native(), timeout_ns, detail::Callback<Repair>::call, &callback);
+        if (callback.thrown) std::rethrow_exception(callback.thrown);
+        return status;
+    }
 };
 
 /// A lock that the thread which holds it can take again; it is free when that thread has released it as
@@ -930,6 +1006,13 @@ template <class T> class Value : public detail::Lockable<shc_value> {
         detail::settle(&old, 1);
         expected = old;
         return changed;
+    }
+    /// Sets the value to what `function` makes of it, atomically; the value before. If somebody else changes
+    /// it meanwhile, `function` is called again.
+    template <class Function> T update(Function &&function) {
+        T old = get();
+        while (!compare_exchange(old, function(old))) continue;
+        return old;
     }
     /// Adds to a number; integers wrap around. What it was before.
     T add(T amount) {
@@ -1278,33 +1361,12 @@ class Barrier {
         return number;
     }
 
-    /// Nothing is thrown through C: what the action throws waits here.
-    template <class Action> struct Call {
-        Action &action;
-        std::exception_ptr thrown;
-
-        static bool run(void *self) noexcept {
-            auto &call = *static_cast<Call *>(self);
-            try {
-                if constexpr (std::is_void_v<decltype(call.action())>) {
-                    call.action();
-                    return true;
-                } else {
-                    return static_cast<bool>(call.action());
-                }
-            } catch (...) {
-                call.thrown = std::current_exception();
-                return false;
-            }
-        }
-    };
-
     template <class Action> std::size_t within(std::int64_t timeout_ns, Action &action) {
-        Call<Action> call{action, nullptr};
+        detail::Callback<Action> callback{action, nullptr};
         std::size_t number = 0;
         const shc_status status =
-            shc_barrier_wait_with(native(), timeout_ns, Call<Action>::run, &call, &number);
-        if (call.thrown) std::rethrow_exception(call.thrown);
+            shc_barrier_wait_with(native(), timeout_ns, detail::Callback<Action>::call, &callback, &number);
+        if (callback.thrown) std::rethrow_exception(callback.thrown);
         detail::check(status);
         return number;
     }
@@ -1637,6 +1699,8 @@ class Queue {
     std::size_t capacity() const { return ask<std::size_t>(shc_queue_capacity); }
     /// The largest item in bytes.
     std::uint64_t max_item() const { return ask<std::uint64_t>(shc_queue_max_item); }
+    /// The most bytes that may be in it; UINT64_MAX when only items are counted.
+    std::uint64_t max_bytes() const { return ask<std::uint64_t>(shc_queue_max_bytes); }
     /// Lets no more items in. Getters get what is left, then nothing; waiting putters are told.
     void shutdown() { detail::check(shc_queue_shutdown(native())); }
     /// Whether it was shut down.
@@ -1831,6 +1895,8 @@ class Pipe {
     bool can_send() const { return ask(shc_pipe_can_send); }
     /// Whether this end can receive.
     bool can_recv() const { return ask(shc_pipe_can_recv); }
+    /// Whether messages go both ways.
+    bool is_duplex() const { return ask(shc_pipe_is_duplex); }
 
     /// That a message can be received, or the end-of-file.
     Interest readable() const noexcept { return {SHC_PIPE_READABLE, -1, native()}; }

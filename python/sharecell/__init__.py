@@ -67,8 +67,8 @@ from .lock import Lock, ObjectLock, RLock
 from .pipe import Pipe
 from .queue import Queue
 from .rwlock import RwLock
-from .segment import ObjectInfo, Participant, Segment, gc, unlink
-from .select import Interest, readable, wait_any, writable
+from .segment import ObjectInfo, Participant, Segment, gc, names, unlink
+from .select import Bell, Interest, readable, wait_any, writable
 from .semaphore import BoundedSemaphore, Semaphore
 from .value import Value
 
@@ -78,6 +78,7 @@ __all__ = [
     "AlreadyExistsError",
     "Array",
     "Barrier",
+    "Bell",
     "BoundedSemaphore",
     "BrokenBarrierError",
     "BufferTooSmallError",
@@ -133,6 +134,7 @@ __all__ = [
     "WrongTypeError",
     "WrongUserError",
     "gc",
+    "names",
     "readable",
     "unlink",
     "wait_any",

@@ -180,7 +180,13 @@ class ParticipantInfo(ctypes.Structure):
     ]
 
 
-# What shc_barrier_wait_with calls.
+class SegmentInfo(ctypes.Structure):
+    """shc_segment_info."""
+
+    _fields_ = [("name", c_char * 256)]
+
+
+# What shc_barrier_wait_with and the like call.
 Action = ctypes.CFUNCTYPE(c_bool, c_void_p)
 
 _Status = c_int32
@@ -203,6 +209,7 @@ _PipeOptions = POINTER(PipeOptions)
 _Buffers = POINTER(Buffer)
 _ObjectInfos = POINTER(ObjectInfo)
 _ParticipantInfos = POINTER(ParticipantInfo)
+_SegmentInfos = POINTER(SegmentInfo)
 _Interests = POINTER(Interest)
 
 # Of each function what it returns, then what it takes.
@@ -243,6 +250,7 @@ PROTOTYPES: dict[str, tuple[Any, ...]] = {
     "shc_condition_acquire": (_Status, _P, c_int64),
     "shc_condition_release": (_Status, _P),
     "shc_condition_wait": (_Status, _P, c_int64),
+    "shc_condition_wait_for": (_Status, _P, c_int64, Action, _P, _OutBool),
     "shc_condition_notify": (_Status, _P, c_size_t),
     "shc_condition_waiters": (_Status, _P, _OutSize),
     "shc_event_create": (_Status, _P, _Name, _OutP),
@@ -258,8 +266,10 @@ PROTOTYPES: dict[str, tuple[Any, ...]] = {
     "shc_lock_open_or_create": (_Status, _P, _Name, _OutP),
     "shc_lock_close": (_Status, _P),
     "shc_lock_acquire": (_Status, _P, c_int64),
+    "shc_lock_acquire_or_repair": (_Status, _P, c_int64, Action, _P),
     "shc_lock_release": (_Status, _P),
     "shc_lock_poison": (_Status, _P),
+    "shc_lock_is_poisoned": (_Status, _P, _OutBool),
     "shc_lock_clear_poison": (_Status, _P, _OutBool),
     "shc_lock_holder": (_Status, _P, _OutU32),
     "shc_pipe_create": (_Status, _P, _Name, _PipeOptions, _OutP, _OutP),
@@ -277,6 +287,7 @@ PROTOTYPES: dict[str, tuple[Any, ...]] = {
     "shc_pipe_poll": (_Status, _P, c_int64, _OutBool),
     "shc_pipe_can_send": (_Status, _P, _OutBool),
     "shc_pipe_can_recv": (_Status, _P, _OutBool),
+    "shc_pipe_is_duplex": (_Status, _P, _OutBool),
     "shc_queue_create": (_Status, _P, _Name, _QueueOptions, _OutP),
     "shc_queue_open": (_Status, _P, _Name, _OutP),
     "shc_queue_open_or_create": (_Status, _P, _Name, _QueueOptions, _OutP),
@@ -296,6 +307,7 @@ PROTOTYPES: dict[str, tuple[Any, ...]] = {
     "shc_queue_full": (_Status, _P, _OutBool),
     "shc_queue_capacity": (_Status, _P, _OutSize),
     "shc_queue_max_item": (_Status, _P, _OutU64),
+    "shc_queue_max_bytes": (_Status, _P, _OutU64),
     "shc_queue_task_done": (_Status, _P),
     "shc_queue_join": (_Status, _P, c_int64),
     "shc_queue_shutdown": (_Status, _P),
@@ -325,16 +337,20 @@ PROTOTYPES: dict[str, tuple[Any, ...]] = {
     "shc_segment_receive_over": (_Status, c_int32, _OutP),
     "shc_segment_create_over": (_Status, _Name, _P, c_size_t, _SegmentOptions, _OutP),
     "shc_segment_open_over": (_Status, _Name, _P, c_size_t, _SegmentOptions, _OutP),
+    "shc_segment_open_or_create_over": (_Status, _Name, _P, c_size_t, _SegmentOptions, _OutP),
     "shc_segment_unlink": (_Status, _Name),
     "shc_segment_close": (_Status, _P),
     "shc_segment_name": (_Status, _P, _Name, c_size_t),
     "shc_segment_limit": (_Status, _P, _OutU64),
     "shc_segment_size": (_Status, _P, _OutU64),
     "shc_segment_is_unlinked": (_Status, _P, _OutBool),
+    "shc_segment_is_anonymous": (_Status, _P, _OutBool),
+    "shc_segment_is_ephemeral": (_Status, _P, _OutBool),
     "shc_segment_remove": (_Status, _P, _Name),
     "shc_segment_recover": (_Status, _P, _OutSize),
     "shc_segment_objects": (_Status, _P, _ObjectInfos, c_size_t, _OutSize),
     "shc_segment_participants": (_Status, _P, _ParticipantInfos, c_size_t, _OutSize),
+    "shc_segment_names": (_Status, _SegmentInfos, c_size_t, _OutSize),
     "shc_gc": (_Status, _OutSize),
     "shc_wait_any": (_Status, _Interests, c_size_t, c_int64, _OutBool),
     "shc_bell_create": (_Status, _OutP),
@@ -645,6 +661,11 @@ def object_infos(count: int) -> Any:
 def participant_infos(count: int) -> Any:
     """Room for `count` participants."""
     return (ParticipantInfo * count)()
+
+
+def segment_infos(count: int) -> Any:
+    """Room for the names of segments."""
+    return (SegmentInfo * count)()
 
 
 def segment_options(limit: int, wait_ns: int, mode: int, participants: int, flags: int) -> SegmentOptions:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, TypeVar
 from . import _native
 from ._async import until
 from ._object import SharedObject, encode_name, patience
-from .errors import check
+from .errors import PoisonedError, check
 
 if TYPE_CHECKING:
     from .segment import Segment
@@ -140,6 +140,30 @@ class Lock(_Lockable, SharedObject):  # type: ignore[misc]
     def _shared(self) -> SharedObject:
         return self
 
+    def acquire_or_repair(
+        self, repair: Callable[[], object], block: bool = True, timeout: float | None = None
+    ) -> bool:
+        """Acquires the lock, and calls `repair` before anybody else can have it if its last owner died.
+
+        If that returns False (None is not False), what the lock protects is beyond repair and the lock is
+        not held: PoisonedError, here and for all others, until somebody clears that. So it is if `repair`
+        raises, and what it raises comes out here. Else as `acquire`.
+        """
+        if not self.acquire(block, timeout):
+            return False
+        if not self.owner_died:
+            return True
+        try:
+            repaired = repair() is not False
+        except BaseException:
+            self.poison()
+            raise
+        if not repaired:
+            self.poison()
+            raise PoisonedError(f"the repair of lock {self._name!r} has failed")
+        self.owner_died = False
+        return True
+
     def holder(self) -> int:
         """The label of the participant that holds the lock, 0 if nobody does; see Segment.participants."""
         return int(self._ask(_native.quick.shc_lock_holder, _native.out_u32()))
@@ -151,6 +175,10 @@ class Lock(_Lockable, SharedObject):  # type: ignore[misc]
         NotHeldError at the end of a `with` block that did it; use `acquire` where that may become necessary.
         """
         self._check(_native.slow.shc_lock_poison(self._handle))
+
+    def is_poisoned(self) -> bool:
+        """Whether what the lock protects was declared beyond repair."""
+        return bool(self._ask(_native.quick.shc_lock_is_poisoned, _native.out_bool()))
 
     def clear_poison(self) -> bool:
         """Lets the lock be acquired again, what it protects being made anew; whether it was poisoned."""

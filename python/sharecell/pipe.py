@@ -116,6 +116,11 @@ class Pipe(SharedObject):
         return self._end
 
     @property
+    def duplex(self) -> bool:
+        """Whether messages go both ways."""
+        return bool(self._ask(_native.quick.shc_pipe_is_duplex, _native.out_bool()))
+
+    @property
     def readable(self) -> bool:
         """Whether this end can receive."""
         return self._readable

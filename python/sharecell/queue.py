@@ -114,6 +114,12 @@ class Queue(SharedObject):
         """The largest item in bytes."""
         return int(self._ask(_native.quick.shc_queue_max_item, _native.out_u64()))
 
+    @property
+    def max_bytes(self) -> int | None:
+        """The most bytes that may be in it; None when only items are counted."""
+        answer = int(self._ask(_native.quick.shc_queue_max_bytes, _native.out_u64()))
+        return None if answer == (1 << 64) - 1 else answer
+
     def put(self, data: Any, block: bool = True, timeout: float | None = None) -> None:
         """Puts a bytes-like object, waiting for room for up to `timeout` seconds, None for ever.
 

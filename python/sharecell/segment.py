@@ -218,6 +218,17 @@ class Segment:
         return cls._over(_native.slow.shc_segment_open_over, name, memory, options)
 
     @classmethod
+    def open_or_create_over(
+        cls, name: str, memory: Any, *, mode: int | None = None, participants: int | None = None
+    ) -> Segment:
+        """Attaches to a segment that was laid over the same memory, or lays a new one over it.
+
+        As `create_over`; waits up to a second for somebody else who is laying it.
+        """
+        options = _creation(None, mode, False, participants, False)
+        return cls._over(_native.slow.shc_segment_open_or_create_over, name, memory, options)
+
+    @classmethod
     def _over(cls, verb: Any, name: str, memory: Any, options: _native.SegmentOptions) -> Segment:
         view = memoryview(memory).cast("B")
         if view.readonly:
@@ -301,6 +312,18 @@ class Segment:
     def closed(self) -> bool:
         """Whether this Segment was closed."""
         return self._handle is None
+
+    def is_anonymous(self) -> bool:
+        """Whether it has no name and never had one."""
+        answer = _native.out_bool()
+        self._ask(_native.slow.shc_segment_is_anonymous, _native.out(answer))
+        return bool(answer.value)
+
+    def is_ephemeral(self) -> bool:
+        """Whether the last process to leave unlinks it."""
+        answer = _native.out_bool()
+        self._ask(_native.slow.shc_segment_is_ephemeral, _native.out(answer))
+        return bool(answer.value)
 
     def is_unlinked(self) -> bool:
         """Whether the name was taken from it, or leads to another segment by now."""
@@ -430,6 +453,17 @@ def _restore(cls: type[Segment], name: str, any_user: bool) -> Segment:
 def unlink(name: str) -> None:
     """Takes the name from a segment. Who is attached goes on with it; NotFoundError when there is none."""
     check(uninterrupted(_native.slow.shc_segment_unlink, encode_name(name, "a segment")))
+
+
+def names() -> list[str]:
+    """The names of this machine's segments, in no particular order."""
+    room = 64
+    while True:
+        infos, count = _native.segment_infos(room), _native.out_size()
+        check(uninterrupted(_native.slow.shc_segment_names, infos, room, _native.out(count)))
+        if count.value <= room:
+            return [info.name.decode() for info in infos[: count.value]]
+        room = count.value + 16
 
 
 def gc() -> int:

@@ -16,7 +16,7 @@ from .pipe import Pipe
 from .queue import Queue
 from .semaphore import Semaphore
 
-__all__ = ["Interest", "readable", "wait_any", "writable"]
+__all__ = ["Bell", "Interest", "readable", "wait_any", "writable"]
 
 
 @dataclass(frozen=True)
@@ -99,3 +99,45 @@ def _call(library: Any, wanted: list[Interest], timeout_ns: int, ready: Any) -> 
     # The list keeps the handles open during the call.
     given = [interest._native() for interest in wanted]
     return int(library.shc_wait_any(_native.interests(given), len(given), timeout_ns, ready))
+
+
+class Bell:
+    """A descriptor for loops of other people's that becomes readable when an object may have become ready.
+
+    It has a `fileno`, for `select`, `selectors` and the like. While it is armed a thread of the library
+    sleeps for it, one for all. `with` closes it.
+    """
+
+    def __init__(self) -> None:
+        status, handles = _native.obtain(_native.BellHandle, 1, _native.quick.shc_bell_create)
+        check(status)
+        self._handle: _native.Handle | None = handles[0]
+
+    def fileno(self) -> int:
+        """Its descriptor, which is closed with it."""
+        answer = _native.out_fd()
+        check(_native.quick.shc_bell_fd(self._handle, _native.out(answer)))
+        return int(answer.value)
+
+    def arm(self, things: Iterable[Any]) -> None:
+        """Lets it ring, once, when any of several things may have become ready; at once, if one is.
+
+        Things are as for `wait_any`; descriptors among them do not count. It may ring in vain.
+        """
+        # The list keeps the handles open during the call.
+        given = [_as_interest(thing)._native() for thing in things]
+        check(_native.slow.shc_bell_arm(self._handle, _native.interests(given), len(given)))
+
+    def clear(self) -> None:
+        """Makes its descriptor unreadable again."""
+        check(_native.quick.shc_bell_clear(self._handle))
+
+    def close(self) -> None:
+        """Closes it now."""
+        self._handle = None
+
+    def __enter__(self) -> Bell:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

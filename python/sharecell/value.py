@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Callable, NoReturn
 
 from . import _native
 from ._element import Element, Scalar, element
@@ -143,6 +143,17 @@ class Value(SharedObject):
         call = _native.slow.shc_value_compare_exchange
         self._check(uninterrupted(call, self._handle, want, data, len(data), old, _native.out(changed)))
         return bool(changed.value), self._element.decode(old)
+
+    def update(self, function: Callable[[Any], Any]) -> Any:
+        """Sets the value to what `function` makes of it, atomically; the value before.
+
+        If somebody else changes the value meanwhile, `function` is called again with the new one.
+        """
+        old = self.get()
+        while True:
+            changed, old = self.compare_exchange(old, function(old))
+            if changed:
+                return old
 
     def add(self, amount: Any) -> Any:
         """Adds to the value; what it was before. Integers wrap around."""

@@ -50,6 +50,7 @@ def test_a_process_that_has_nothing_but_a_socket():
 def test_a_descriptor():
     before = descriptors()
     with sc.Segment.anonymous(limit=1 << 24) as seg:
+        assert seg.is_anonymous() and not seg.is_ephemeral() and seg.name not in sc.names()
         assert seg.limit == 1 << 24 and not seg.is_unlinked() and seg.name.startswith("anonymous")
         value = sc.Value.create(seg, "v", "i", 7)
         fd = seg.fd()
@@ -139,6 +140,18 @@ def refused(error, name, memory):
     if isinstance(memory, mmap.mmap):
         gc.collect()
         memory.close()
+
+
+def test_over_memory_made_by_the_first(name, memory):
+    first, second = memory(), memory()
+    try:
+        with sc.Segment.open_or_create_over(name, first) as seg:
+            assert not seg.is_anonymous() and not seg.is_ephemeral()
+            sc.Value.create(seg, "v", "i", 7).close()
+            with sc.Segment.open_or_create_over(name, second) as same:
+                assert sc.Value.open(same, "v", "i").value == 7
+    finally:
+        sc.unlink(name)
 
 
 def test_over_memory(name, memory):

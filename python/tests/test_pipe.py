@@ -19,6 +19,7 @@ def test_duplex(seg):
 
 def test_simplex(seg):
     a, b = sc.Pipe.create(seg, "p", duplex=False)
+    assert not a.duplex and not b.duplex
     assert a.readable and not a.writable and b.writable and not b.readable
     b.send_bytes(b"x")
     assert a.recv_bytes() == b"x"

@@ -92,7 +92,8 @@ def test_what_is_not_bytes_like(seg, wrong):
 
 def test_too_large(seg):
     q = sc.Queue.create(seg, "q", 4, max_item=10)
-    assert q.max_item == 10
+    assert q.max_item == 10 and q.max_bytes is None
+    assert sc.Queue.create(seg, "b", 4, max_bytes=100).max_bytes == 100
     for attempt in (
         lambda: q.put(b"x" * 11),
         lambda: q.put(b"x" * 11, block=False),

@@ -50,7 +50,8 @@ def test_names_are_taken_once(seg):
 
 def test_open_or_create_creates(name):
     with sc.Segment.open_or_create(name, ephemeral=True, limit=1 << 20) as segment:
-        assert segment.limit == 1 << 20
+        assert segment.limit == 1 << 20 and segment.is_ephemeral() and not segment.is_anonymous()
+        assert name in sc.names()
     assert not os.path.exists(shm(name))
 
 

@@ -3,6 +3,7 @@
 import os
 import pickle
 import random
+import selectors
 import signal
 import socket
 import textwrap
@@ -411,6 +412,86 @@ def test_the_next_holder_poisons_what_a_dead_one_has_left(seg, child):
     lock.poison()
     other = child("l = sc.Lock.open(seg, 'l')\ntry: l.acquire()\nexcept sc.PoisonedError: say('poisoned')")
     assert other.line() == "poisoned"
+
+
+def test_the_next_holder_repairs_what_a_dead_one_has_left(seg, child):
+    lock = sc.Lock.create(seg, "l")
+    repairs = []
+
+    def left_held():
+        holder = child("l = sc.Lock.open(seg, 'l'); l.acquire(); say('held'); hear()")
+        holder.line()
+        holder.kill()
+
+    assert lock.acquire_or_repair(lambda: repairs.append("needless"))
+    assert not lock.acquire_or_repair(repairs.clear, block=False)
+    assert not lock.acquire_or_repair(repairs.clear, timeout=0.01)
+    lock.release()
+
+    left_held()
+    mender = child(
+        """
+        l = sc.Lock.open(seg, 'l')
+        def repair():
+            say('repairs')
+            hear()
+        l.acquire_or_repair(repair)
+        """
+    )
+    mender.line()
+    mender.kill()
+    assert lock.acquire_or_repair(lambda: repairs.append("once")) and not lock.owner_died
+    assert repairs == ["once"]
+    lock.release()
+    with lock:
+        assert not lock.owner_died
+
+    left_held()
+    with pytest.raises(sc.PoisonedError, match="repair of lock 'l'"):
+        lock.acquire_or_repair(lambda: False)
+    assert lock.is_poisoned() and lock.clear_poison() and not lock.is_poisoned()
+    left_held()
+    with pytest.raises(ZeroDivisionError):
+        lock.acquire_or_repair(lambda: 1 / 0)
+    with pytest.raises(sc.PoisonedError):
+        lock.acquire_or_repair(repairs.clear)
+    assert repairs == ["once"]
+
+
+def test_a_bell_in_a_loop_of_other_people(seg, child):
+    event, queue = sc.Event.create(seg, "e"), sc.Queue.create(seg, "q")
+    with sc.Bell() as bell, selectors.DefaultSelector() as loop:
+        loop.register(bell, selectors.EVENT_READ)
+        assert loop.select(0) == []
+        bell.arm([event, sc.readable(queue)])
+        assert loop.select(0) == []
+        other = child("sc.Queue.open(seg, 'q').put(b'1')\nhear(); sc.Event.open(seg, 'e').set(); hear()")
+        assert loop.select(PATIENCE) and queue.get() == b"1"
+        bell.clear()
+        assert loop.select(0) == []
+        bell.arm([event])
+        other.tell("on")
+        assert loop.select(PATIENCE) and event.is_set()
+        bell.clear()
+        bell.arm([event])  # it is set already
+        assert loop.select(0)
+        with pytest.raises(TypeError):
+            bell.arm([queue])
+    with pytest.raises(sc.InvalidHandleError):
+        bell.fileno()
+
+
+def test_a_bell_rings_after_a_death(seg, child):
+    lock = sc.Lock.create(seg, "l")
+    holder = child("l = sc.Lock.open(seg, 'l'); l.acquire(); say('held'); hear()")
+    holder.line()
+    with sc.Bell() as bell, selectors.DefaultSelector() as loop:
+        loop.register(bell, selectors.EVENT_READ)
+        bell.arm([lock])
+        holder.kill()
+        assert loop.select(PATIENCE)
+    assert lock.acquire() and lock.owner_died
+    lock.release()
 
 
 def test_a_work_queue(seg, child):

@@ -318,3 +318,21 @@ def test_processes_add_up(seg, child):
     for other in others:
         other.finish()
     assert v.value == 60000 and w.value.a == 0
+
+
+def test_update(seg):
+    value = sc.Value.create(seg, "v", "i", 3)
+    assert value.update(lambda old: old * 2) == 3 and value.value == 6
+    seen = []
+
+    def late(old):
+        seen.append(old)
+        if len(seen) == 1:
+            value.value = 10  # somebody else is faster
+        return old + 1
+
+    assert value.update(late) == 10 and value.value == 11 and seen == [6, 10]
+    with pytest.raises(ZeroDivisionError):
+        value.update(lambda old: old // 0)
+    pair = sc.Value.create(seg, "pair", Pair, Pair(1, 2))
+    assert pair.update(lambda old: Pair(old.b, old.a)).a == 1 and pair.value.a == 2

@@ -1,10 +1,10 @@
 //! Conditions in C.
 
-use std::ffi::c_char;
+use std::ffi::{c_char, c_void};
 
 use super::segment::shc_segment;
 use super::{Handle, Out, SHC_OK, deadline, guard, handle, shc_status, text};
-use crate::error::Result;
+use crate::error::{Result, fail};
 use crate::segment::Segment;
 use crate::sync::Condition;
 
@@ -93,6 +93,25 @@ pub unsafe extern "C" fn shc_condition_wait(condition: *const shc_condition, tim
     guard(|| {
         let condition = unsafe { shc_condition::borrow(condition)? };
         condition.wait_until(deadline(timeout_ns)?).map(super::lock::status)
+    })
+}
+
+/// Waits, as shc_condition_wait, until `ready` returns true, which is asked with `userdata` and with the lock held, or
+/// time is up; what it returned last goes to `out`. SHC_OWNER_DIED, SHC_INTERRUPTED: `out` is not written, the lock is
+/// held. `ready` has to return: it must not unwind or jump out.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_condition_wait_for(
+    condition: *const shc_condition,
+    timeout_ns: i64,
+    ready: Option<unsafe extern "C" fn(*mut c_void) -> bool>,
+    userdata: *mut c_void,
+    out: *mut bool,
+) -> shc_status {
+    guard(|| {
+        let condition = unsafe { shc_condition::borrow(condition)? };
+        let out = Out::new(out)?;
+        let Some(ready) = ready else { fail!(InvalidArgument, "the predicate is NULL") };
+        out.set(condition.wait_for(deadline(timeout_ns)?, || unsafe { ready(userdata) })?)
     })
 }
 

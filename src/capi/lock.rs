@@ -1,10 +1,10 @@
 //! Locks in C.
 
-use std::ffi::c_char;
+use std::ffi::{c_char, c_void};
 
 use super::segment::shc_segment;
 use super::{Handle, Out, SHC_OK, SHC_OWNER_DIED, deadline, guard, handle, shc_status, text};
-use crate::error::Result;
+use crate::error::{Result, fail};
 use crate::latch::{Acquired, LockWord};
 use crate::segment::Segment;
 use crate::sync::Lock;
@@ -95,6 +95,26 @@ pub unsafe extern "C" fn shc_lock_acquire(lock: *const shc_lock, timeout_ns: i64
     })
 }
 
+/// Acquires the lock, and if its last owner died calls `repair` with `userdata` before anybody else can have it. When
+/// that returns true the lock is held, SHC_OK; when it returns false what the lock protects is beyond repair, and the
+/// lock is not held: SHC_ERR_POISONED, as for all others, until somebody clears that. Else as shc_lock_acquire. `repair`
+/// has to return: it must not unwind or jump out.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_lock_acquire_or_repair(
+    lock: *const shc_lock,
+    timeout_ns: i64,
+    repair: Option<unsafe extern "C" fn(*mut c_void) -> bool>,
+    userdata: *mut c_void,
+) -> shc_status {
+    guard(|| {
+        let lock = unsafe { shc_lock::borrow(lock)? };
+        let Some(repair) = repair else { fail!(InvalidArgument, "the repair is NULL") };
+        let held = lock.lock_or_repair(deadline(timeout_ns)?, || unsafe { repair(userdata) })?;
+        std::mem::forget(held); // shc_lock_release gives it back
+        Ok(SHC_OK)
+    })
+}
+
 /// Releases the lock: SHC_OK, SHC_ERR_NOT_HELD, SHC_ERR_NOT_OWNER.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shc_lock_release(lock: *const shc_lock) -> shc_status {
@@ -106,6 +126,12 @@ pub unsafe extern "C" fn shc_lock_release(lock: *const shc_lock) -> shc_status {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shc_lock_poison(lock: *const shc_lock) -> shc_status {
     guard(|| unsafe { shc_lock::borrow(lock)? }.release_poisoned().map(|()| SHC_OK))
+}
+
+/// Whether what the lock protects was declared beyond repair.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_lock_is_poisoned(lock: *const shc_lock, out: *mut bool) -> shc_status {
+    guard(|| Out::new(out)?.set(unsafe { shc_lock::borrow(lock)? }.is_poisoned()))
 }
 
 /// Lets the lock be acquired again, when what it protects was made anew; whether it was poisoned.

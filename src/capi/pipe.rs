@@ -323,3 +323,9 @@ pub unsafe extern "C" fn shc_pipe_can_send(pipe: *const shc_pipe, out: *mut bool
 pub unsafe extern "C" fn shc_pipe_can_recv(pipe: *const shc_pipe, out: *mut bool) -> shc_status {
     guard(|| Out::new(out)?.set(unsafe { shc_pipe::borrow(pipe)? }.can_recv()))
 }
+
+/// Whether messages go both ways.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_pipe_is_duplex(pipe: *const shc_pipe, out: *mut bool) -> shc_status {
+    guard(|| Out::new(out)?.set(unsafe { shc_pipe::borrow(pipe)? }.is_duplex()))
+}

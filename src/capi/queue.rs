@@ -348,6 +348,12 @@ pub unsafe extern "C" fn shc_queue_max_item(queue: *const shc_queue, out: *mut u
     guard(|| Out::new(out)?.set(unsafe { shc_queue::borrow(queue)? }.max_item()))
 }
 
+/// The most bytes that may be in the queue; UINT64_MAX when only items are counted.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_queue_max_bytes(queue: *const shc_queue, out: *mut u64) -> shc_status {
+    guard(|| Out::new(out)?.set(unsafe { shc_queue::borrow(queue)? }.max_bytes()))
+}
+
 /// Says that an item which this process got is done, once for each get. (One that was taken in place is done when it
 /// is released.) SHC_ERR_NOT_HELD when this process has got none that is not done.
 #[unsafe(no_mangle)]

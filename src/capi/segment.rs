@@ -2,10 +2,10 @@
 
 use std::ffi::{c_char, c_void};
 use std::os::fd::{BorrowedFd, IntoRawFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Handle, Out, SHC_OK, guard, handle, options, put_text, shc_status, text};
-use crate::error::{Result, fail};
+use crate::error::{ErrorKind, Result, fail};
 use crate::layout::Kind;
 use crate::segment::{Segment, SegmentOptions};
 
@@ -74,6 +74,9 @@ impl shc_segment_options {
         Ok(out)
     }
 }
+
+/// How long somebody else may take to lay a segment over memory.
+const CREATION_PATIENCE: Duration = Duration::from_secs(1);
 
 unsafe fn make(
     name: *const c_char,
@@ -203,7 +206,44 @@ pub unsafe extern "C" fn shc_segment_open_over(
     unsafe { make(name, options, out, |options, name| options.open_over(name, memory.cast(), len)) }
 }
 
-/// Takes the name from a segment. Who is attached goes on with it.
+/// Attaches to a segment that was laid over the same memory, or lays a new one over it where there is none of that name;
+/// while somebody else is laying it, this waits up to a second for that. `options` may be NULL. The caller closes the
+/// segment.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_segment_open_or_create_over(
+    name: *const c_char,
+    memory: *mut c_void,
+    len: usize,
+    options: *const shc_segment_options,
+    out: *mut *mut shc_segment,
+) -> shc_status {
+    unsafe {
+        make(name, options, out, |options, name| open_or_create_over(options, name, memory.cast(), len))
+    }
+}
+
+unsafe fn open_or_create_over(
+    options: &SegmentOptions,
+    name: &str,
+    memory: *mut u8,
+    len: usize,
+) -> Result<Segment> {
+    let start = Instant::now();
+    loop {
+        match unsafe { options.open_over(name, memory, len) } {
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::Unfinished) => {}
+            settled => return settled,
+        }
+        match unsafe { options.create_over(name, memory, len) } {
+            Err(e) if e.kind() == ErrorKind::AlreadyExists && start.elapsed() < CREATION_PATIENCE => {}
+            settled => return settled,
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Takes the name from a segment. Who is attached goes on with it. Of one over given memory it removes the file that
+/// keeps the leases.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shc_segment_unlink(name: *const c_char) -> shc_status {
     guard(|| Segment::unlink(unsafe { text(name, "the segment's name")? }).map(|()| SHC_OK))
@@ -249,6 +289,18 @@ pub unsafe extern "C" fn shc_segment_size(segment: *const shc_segment, out: *mut
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shc_segment_is_unlinked(segment: *const shc_segment, out: *mut bool) -> shc_status {
     guard(|| Out::new(out)?.set(unsafe { shc_segment::borrow(segment)? }.is_unlinked()))
+}
+
+/// Whether the segment has no name and never had one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_segment_is_anonymous(segment: *const shc_segment, out: *mut bool) -> shc_status {
+    guard(|| Out::new(out)?.set(unsafe { shc_segment::borrow(segment)? }.is_anonymous()))
+}
+
+/// Whether the last participant to leave unlinks the segment.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_segment_is_ephemeral(segment: *const shc_segment, out: *mut bool) -> shc_status {
+    guard(|| Out::new(out)?.set(unsafe { shc_segment::borrow(segment)? }.is_ephemeral()))
 }
 
 /// Takes the name from an object. Who has it open goes on with it; its memory is reused when the last one has
@@ -406,5 +458,27 @@ pub unsafe extern "C" fn shc_gc(removed: *mut usize) -> shc_status {
     guard(|| {
         let removed = Out::new(removed)?;
         removed.set(Segment::gc()?.len())
+    })
+}
+
+/// The name of a segment.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct shc_segment_info {
+    /// The name, ended by a NUL.
+    pub name: [c_char; 256],
+}
+
+/// Writes up to `room` of the names of this machine's segments to `list`; how many there are in all.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_segment_names(
+    list: *mut shc_segment_info,
+    room: usize,
+    count: *mut usize,
+) -> shc_status {
+    guard(|| {
+        let count = Out::new(count)?;
+        let info = |name: String| shc_segment_info { name: fixed(&name) };
+        unsafe { put_list(Segment::names()?.into_iter().map(info).collect(), list, room, count) }
     })
 }

@@ -34,8 +34,10 @@ static void a_fork_inherits_it(void) {
     char seen[32];
     size_t len = 0;
     uint64_t limit = 0;
-    bool unlinked = true;
+    bool unlinked = true, anonymous = false;
     pid_t child;
+    OK(shc_segment_is_anonymous(segment, &anonymous));
+    CHECK(anonymous);
     OK(shc_segment_limit(segment, &limit));
     OK(shc_segment_is_unlinked(segment, &unlinked));
     CHECK(limit == 64 << 20 && !unlinked);

@@ -122,6 +122,52 @@ static void turns(void) {
     CHECK(last == 1000);
 }
 
+static bool is_at_least(void *wanted) {
+    int64_t now = -1;
+    OK(shc_value_get(number, &now, sizeof now));
+    return now >= *(int64_t *)wanted;
+}
+
+static void count_twice(void *unused) {
+    (void)unused;
+    for (int i = 0; i < 2; i++) {
+        OK(shc_condition_acquire(condition, -1));
+        OK(shc_value_add_int(number, 1, NULL));
+        OK(shc_condition_notify(condition, 1));
+        OK(shc_condition_release(condition));
+    }
+}
+
+static void die_notifying(void *unused) {
+    (void)unused;
+    OK(shc_condition_acquire(condition, -1));
+    OK(shc_condition_notify(condition, 1));
+    kill(getpid(), SIGKILL);
+}
+
+static void predicates(void) {
+    int64_t wanted = 1002;
+    bool is = false;
+    pid_t child;
+    int status;
+    STATUS(SHC_ERR_NOT_HELD, shc_condition_wait_for(condition, 0, is_at_least, &wanted, &is));
+    OK(shc_condition_acquire(condition, -1));
+    is = true;
+    OK(shc_condition_wait_for(condition, SHORT_NS, is_at_least, &wanted, &is));
+    CHECK(!is);
+    child = start(count_twice, NULL);
+    OK(shc_condition_wait_for(condition, LONG_NS, is_at_least, &wanted, &is));
+    CHECK(is);
+    finish(child);
+
+    /* Killed with the lock in hand: who is woken by it is told. */
+    wanted = 1003;
+    child = start(die_notifying, NULL);
+    STATUS(SHC_OWNER_DIED, shc_condition_wait_for(condition, LONG_NS, is_at_least, &wanted, &is));
+    CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status));
+    OK(shc_condition_release(condition));
+}
+
 static void wait_to_be_killed(void *unused) {
     (void)unused;
     OK(shc_condition_acquire(condition, -1));
@@ -186,6 +232,7 @@ int main(void) {
     a_fork_does_not_share_it();
     the_longest_waiting_first();
     turns();
+    predicates();
     deaths();
     OK(shc_value_close(number));
     OK(shc_condition_close(condition));

@@ -68,6 +68,38 @@ static void it_is_used(shc_segment *segment, pid_t user) {
     OK(shc_queue_close(queue));
 }
 
+/* Of many that come at once one lays it, and the others open it. */
+static void count_once(void *unused) {
+    shc_type type = code('q');
+    shc_segment *segment = NULL;
+    shc_value *number = NULL;
+    (void)unused;
+    OK(shc_segment_open_or_create_over(name, map(), SIZE, NULL, &segment));
+    OK(shc_value_open_or_create(segment, "number", &type, NULL, &number));
+    OK(shc_value_add_int(number, 1, NULL));
+}
+
+static void open_or_create(void) {
+    shc_type type = code('q');
+    shc_segment *segment = NULL;
+    shc_value *number = NULL;
+    pid_t children[8];
+    int64_t count = 0;
+    bool is = true;
+    for (int i = 0; i < 8; i++) children[i] = start(count_once, NULL);
+    for (int i = 0; i < 8; i++) finish(children[i]);
+    OK(shc_segment_open_or_create_over(name, map(), SIZE, NULL, &segment));
+    OK(shc_segment_is_anonymous(segment, &is));
+    CHECK(!is);
+    OK(shc_value_open(segment, "number", &type, &number));
+    OK(shc_value_get(number, &count, sizeof count));
+    CHECK(count == 8);
+    OK(shc_value_close(number));
+    OK(shc_segment_close(segment));
+    OK(shc_segment_unlink(name));
+    STATUS(SHC_ERR_NOT_FOUND, shc_segment_unlink(name));
+}
+
 int main(void) {
     shc_segment *segment = NULL, *none = NULL;
     shc_queue *queue = NULL;
@@ -94,6 +126,7 @@ int main(void) {
     it_is_used(segment, user);
     OK(shc_segment_close(segment));
     OK(shc_segment_unlink(name));
+    open_or_create();
     CHECK(munmap(mapped, SIZE) == 0 && munmap(other, SIZE) == 0 && close(memory) == 0);
     puts("ok");
     return 0;

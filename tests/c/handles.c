@@ -17,6 +17,12 @@ static union {
         for (size_t i = 0; i < sizeof out; i++) CHECK(out.bytes[i] == 0xa5);                                 \
     } while (0)
 
+static bool never_called(void *unused) {
+    (void)unused;
+    CHECK(!"called");
+    return false;
+}
+
 static void refuse_segment(void *handle) {
     const shc_type type = {'i', 0, 0, NULL};
     void *o = &out;
@@ -24,6 +30,8 @@ static void refuse_segment(void *handle) {
     REFUSED(shc_segment_limit(handle, o));
     REFUSED(shc_segment_size(handle, o));
     REFUSED(shc_segment_is_unlinked(handle, o));
+    REFUSED(shc_segment_is_anonymous(handle, o));
+    REFUSED(shc_segment_is_ephemeral(handle, o));
     REFUSED(shc_segment_remove(handle, "x"));
     REFUSED(shc_segment_recover(handle, o));
     REFUSED(shc_segment_objects(handle, o, 1, o));
@@ -99,6 +107,8 @@ static void refuse_array(void *handle) {
 
 static void refuse_lock(void *handle) {
     REFUSED(shc_lock_acquire(handle, -1));
+    REFUSED(shc_lock_acquire_or_repair(handle, -1, never_called, NULL));
+    REFUSED(shc_lock_is_poisoned(handle, (void *)&out));
     REFUSED(shc_lock_release(handle));
     REFUSED(shc_lock_holder(handle, (void *)&out));
     REFUSED(shc_lock_poison(handle));
@@ -122,6 +132,7 @@ static void refuse_condition(void *handle) {
     REFUSED(shc_condition_acquire(handle, -1));
     REFUSED(shc_condition_release(handle));
     REFUSED(shc_condition_wait(handle, -1));
+    REFUSED(shc_condition_wait_for(handle, -1, never_called, NULL, (void *)&out));
     REFUSED(shc_condition_notify(handle, 1));
     REFUSED(shc_condition_waiters(handle, (void *)&out));
 }
@@ -131,12 +142,6 @@ static void refuse_event(void *handle) {
     REFUSED(shc_event_clear(handle));
     REFUSED(shc_event_is_set(handle, (void *)&out));
     REFUSED(shc_event_wait(handle, -1));
-}
-
-static bool never_called(void *unused) {
-    (void)unused;
-    CHECK(!"called");
-    return false;
 }
 
 static void refuse_barrier(void *handle) {
@@ -191,6 +196,7 @@ static void refuse_queue(void *handle) {
     REFUSED(shc_queue_full(handle, o));
     REFUSED(shc_queue_capacity(handle, o));
     REFUSED(shc_queue_max_item(handle, o));
+    REFUSED(shc_queue_max_bytes(handle, o));
     REFUSED(shc_queue_shutdown(handle));
     REFUSED(shc_queue_task_done(handle));
     REFUSED(shc_queue_join(handle, -1));
@@ -213,6 +219,7 @@ static void refuse_pipe(void *handle) {
     REFUSED(shc_pipe_poll(handle, -1, o));
     REFUSED(shc_pipe_can_send(handle, o));
     REFUSED(shc_pipe_can_recv(handle, o));
+    REFUSED(shc_pipe_is_duplex(handle, o));
 }
 
 static shc_status close_segment(void *handle) { return shc_segment_close(handle); }

@@ -175,6 +175,65 @@ static void poison(void) {
     OK(shc_lock_release(lock));
 }
 
+static int repairs;
+
+static bool repair(void *works) {
+    repairs++;
+    STATUS(SHC_WOULD_BLOCK, shc_lock_acquire(lock, 0));
+    return works != NULL;
+}
+
+static bool repair_while_killed(void *unused) {
+    (void)unused;
+    reached(held);
+    stay();
+    return true;
+}
+
+static void die_repairing(void *unused) {
+    (void)unused;
+    shc_lock_acquire_or_repair(lock, LONG_NS, repair_while_killed, NULL);
+}
+
+/* Who takes a dead owner's lock repairs what it protects before others have it; so does the next if that one
+ * is killed in the middle of it. */
+static void repaired(void) {
+    bool is = true;
+    pid_t child;
+    repairs = 0;
+    STATUS(SHC_ERR_INVALID_ARGUMENT, shc_lock_acquire_or_repair(lock, 0, NULL, NULL));
+    OK(shc_lock_acquire_or_repair(lock, 0, repair, &repairs));
+    CHECK(repairs == 0);
+    STATUS(SHC_WOULD_BLOCK, shc_lock_acquire_or_repair(lock, 0, repair, &repairs));
+    STATUS(SHC_TIMED_OUT, shc_lock_acquire_or_repair(lock, SHORT_NS, repair, &repairs));
+    OK(shc_lock_release(lock));
+
+    child = start(take_and_stay, NULL);
+    await(held);
+    slay(child);
+    child = start(die_repairing, NULL);
+    await(held);
+    slay(child);
+    OK(shc_lock_acquire_or_repair(lock, LONG_NS, repair, &repairs));
+    CHECK(repairs == 1);
+    OK(shc_lock_release(lock));
+    OK(shc_lock_acquire(lock, 0));
+    OK(shc_lock_release(lock));
+
+    child = start(take_and_stay, NULL);
+    await(held);
+    slay(child);
+    STATUS(SHC_ERR_POISONED, shc_lock_acquire_or_repair(lock, LONG_NS, repair, NULL));
+    CHECK(repairs == 2);
+    STATUS(SHC_ERR_POISONED, shc_lock_acquire_or_repair(lock, LONG_NS, repair, &repairs));
+    CHECK(repairs == 2);
+    OK(shc_lock_is_poisoned(lock, &is));
+    CHECK(is);
+    OK(shc_lock_clear_poison(lock, &is));
+    OK(shc_lock_is_poisoned(lock, &is));
+    CHECK(!is);
+}
+
 int main(void) {
     shc_segment *segment = test_segment("lock");
     shc_lock *again = NULL, *none = NULL;
@@ -201,6 +260,7 @@ int main(void) {
     an_owner_dies();
     the_mark_stays();
     poison();
+    repaired();
     OK(shc_array_close(counter));
     OK(shc_lock_close(lock));
     OK(shc_segment_close(segment));

@@ -24,6 +24,12 @@ static union {
 #define NEGATIVE SIZE_MAX
 #define ABSURD ((size_t)PTRDIFF_MAX)
 
+static bool never_called(void *unused) {
+    (void)unused;
+    CHECK(!"called");
+    return false;
+}
+
 static shc_segment *segment;
 static void *const o = &out;
 
@@ -48,6 +54,10 @@ static void segments(void) {
     INVALID(shc_segment_limit(segment, NULL));
     INVALID(shc_segment_size(segment, NULL));
     INVALID(shc_segment_is_unlinked(segment, NULL));
+    INVALID(shc_segment_is_anonymous(segment, NULL));
+    INVALID(shc_segment_is_ephemeral(segment, NULL));
+    INVALID(shc_segment_names(o, 1, NULL));
+    INVALID(shc_segment_names(NULL, 1, o));
     INVALID(shc_segment_remove(segment, NULL));
     INVALID(shc_segment_recover(segment, NULL));
     INVALID(shc_segment_objects(segment, NULL, 1, o));
@@ -245,6 +255,9 @@ static void locks_and_semaphores(void) {
     INVALID(shc_lock_acquire(lock, -2));
     INVALID(shc_lock_acquire(lock, INT64_MIN));
     INVALID(shc_lock_holder(lock, NULL));
+    INVALID(shc_lock_acquire_or_repair(lock, -2, never_called, NULL));
+    INVALID(shc_lock_acquire_or_repair(lock, 0, NULL, NULL));
+    INVALID(shc_lock_is_poisoned(lock, NULL));
     INVALID(shc_lock_clear_poison(lock, NULL));
     REFUSED(SHC_ERR_NOT_HELD, shc_lock_release(lock));
     OK(shc_lock_close(lock));
@@ -310,10 +323,13 @@ static void sync_objects(void) {
         INVALID(shc_rwlock_acquire_write(rwlock, *t));
         INVALID(shc_condition_acquire(condition, *t));
         INVALID(shc_condition_wait(condition, *t));
+        INVALID(shc_condition_wait_for(condition, *t, never_called, NULL, o));
         INVALID(shc_event_wait(event, *t));
         INVALID(shc_barrier_wait(barrier, *t, o));
     }
     OK(shc_condition_release(condition));
+    INVALID(shc_condition_wait_for(condition, 0, NULL, NULL, o));
+    INVALID(shc_condition_wait_for(condition, 0, never_called, NULL, NULL));
     INVALID(shc_rlock_holder(rlock, NULL));
     INVALID(shc_condition_waiters(condition, NULL));
     INVALID(shc_event_is_set(event, NULL));
@@ -345,6 +361,9 @@ static void handed_segments(void) {
     INVALID(shc_segment_open_over(NULL, memory, 1, NULL, o));
     INVALID(shc_segment_open_over(name, memory, 1, NULL, NULL));
     REFUSED(SHC_ERR_NOT_FOUND, shc_segment_open_over(name, memory, 1, NULL, o));
+    INVALID(shc_segment_open_or_create_over(NULL, memory, 1, NULL, o));
+    INVALID(shc_segment_open_or_create_over(name, NULL, 4096, NULL, o));
+    INVALID(shc_segment_open_or_create_over(name, memory, 1, NULL, NULL));
     INVALID(shc_bell_create(NULL));
 }
 
@@ -448,6 +467,7 @@ static void queues(void) {
     INVALID(shc_queue_full(queue, NULL));
     INVALID(shc_queue_capacity(queue, NULL));
     INVALID(shc_queue_max_item(queue, NULL));
+    INVALID(shc_queue_max_bytes(queue, NULL));
     INVALID(shc_queue_is_shutdown(queue, NULL));
     CHECK(lens[0] == 7 && lens[1] == 7);
     OK(shc_queue_get(queue, o, 3, 0, &size));
@@ -527,6 +547,7 @@ static void pipes(void) {
     REFUSED(SHC_ERR_NOT_HELD, shc_pipe_abort(b, &no_slot));
     INVALID(shc_pipe_can_send(a, NULL));
     INVALID(shc_pipe_can_recv(a, NULL));
+    INVALID(shc_pipe_is_duplex(a, NULL));
     OK(shc_pipe_recv(b, o, 3, 0, &size));
     CHECK(size == 3);
     REFUSED(SHC_WOULD_BLOCK, shc_pipe_recv(b, o, 8, 0, o));

@@ -56,6 +56,8 @@ static void duplex(void) {
     CHECK(can);
     OK(shc_pipe_can_recv(b, &can));
     CHECK(can);
+    OK(shc_pipe_is_duplex(b, &can));
+    CHECK(can);
     STATUS(SHC_WOULD_BLOCK, shc_pipe_recv(a, seen, 2, 0, &len));
     STATUS(SHC_TIMED_OUT, shc_pipe_recv(a, seen, 2, SHORT_NS, &len));
     CHECK(!polls(a, 0) && !polls(a, SHORT_NS));
@@ -107,6 +109,8 @@ static void simplex(void) {
     OK(shc_pipe_can_send(a, &can));
     CHECK(!can);
     OK(shc_pipe_can_recv(b, &can));
+    CHECK(!can);
+    OK(shc_pipe_is_duplex(b, &can));
     CHECK(!can);
     send_text(b, "one way");
     gives(a, "one way");

@@ -281,6 +281,8 @@ static void limits(void) {
     options.max_bytes = 1000;
     options.inline_bytes = 64;
     OK(shc_queue_create(segment, "max_bytes", &options, &queue));
+    OK(shc_queue_max_bytes(queue, &largest));
+    CHECK(largest == 1000);
     STATUS(SHC_ERR_TOO_LARGE, shc_queue_put(queue, bytes, 1001, 0));
     for (int i = 0; i < 20; i++) {
         OK(shc_queue_put(queue, bytes, 600, 0));

@@ -9,6 +9,16 @@ static shc_segment_options defaults(void) {
     return options;
 }
 
+static bool is_listed(const char *name) {
+    static shc_segment_info list[4096];
+    size_t count = 0;
+    OK(shc_segment_names(list, 4096, &count));
+    for (size_t i = 0; i < count && i < 4096; i++) {
+        if (strcmp(list[i].name, name) == 0) return true;
+    }
+    return false;
+}
+
 static void versions(void) {
     CHECK(shc_abi_version() == 1);
     CHECK(shc_layout_version() >= 1);
@@ -40,6 +50,10 @@ static void create_open_unlink(void) {
     OK(shc_segment_size(opened, &number));
     CHECK(number > 0 && number <= 8 << 20);
 
+    OK(shc_segment_is_anonymous(made, &unlinked));
+    CHECK(!unlinked);
+    OK(shc_segment_is_ephemeral(made, &unlinked));
+    CHECK(!unlinked && is_listed(name));
     OK(shc_segment_is_unlinked(made, &unlinked));
     CHECK(!unlinked);
     OK(shc_segment_unlink(name));
@@ -94,8 +108,11 @@ static void ephemeral(void) {
     shc_segment *segment = NULL, *none = NULL;
     const char *name = unique_name("ephemeral");
     size_t removed = 0;
+    bool is = false;
     options.flags = SHC_SEGMENT_EPHEMERAL;
     OK(shc_segment_create(name, &options, &segment));
+    OK(shc_segment_is_ephemeral(segment, &is));
+    CHECK(is);
     OK(shc_gc(&removed));
     OK(shc_segment_open(name, NULL, &none));
     OK(shc_segment_close(none));

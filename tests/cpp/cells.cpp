@@ -38,6 +38,7 @@ template <class T> static void has_typecode(const Segment &segment, char typecod
     T expected = two;
     CHECK(!value.compare_exchange(expected, two) && expected == one);
     CHECK(value.compare_exchange(expected, two) && value.get() == two);
+    CHECK(value.update([&](T) { return one; }) == two && value.exchange(two) == one);
     segment.remove(name);
 }
 

@@ -36,6 +36,7 @@ static void over_a_socket() {
 
 static void by_descriptor_and_fork() {
     Segment segment = Segment::create_anonymous();
+    CHECK(segment.is_anonymous() && !segment.is_ephemeral());
     auto queue = Queue::create(segment, "queue");
     finish(start_child([&] { queue.put("inherited"); }));
     CHECK(queue.try_get()->size() == 9);

@@ -187,7 +187,41 @@ static void poison(const Segment &segment) {
     CHECK(lock.clear_poison() && !lock.clear_poison());
     CHECK(lock.lock() == Acquired::clean);
     lock.poison();
+    CHECK(lock.is_poisoned());
     CHECK(Lock::open(segment, "poisoned").clear_poison() && lock.try_guard());
+    CHECK(!lock.is_poisoned());
+}
+
+static void repair(const Segment &segment) {
+    Lock lock = Lock::create(segment, "repaired");
+    int repairs = 0;
+    const auto count = [&] { repairs++; };
+    {
+        const Lock::Guard guard = lock.guard_or_repair(count);
+        CHECK(repairs == 0 && lock.guard_or_repair_for(a_moment, count).outcome().timed_out());
+    }
+    killed_after([&] { lock.lock(); });
+    {
+        const Lock::Guard guard = lock.guard_or_repair(count);
+        CHECK(repairs == 1 && !guard.owner_died() && lock.holder() != 0);
+    }
+    CHECK(lock.lock() == Acquired::clean);
+    lock.unlock();
+    // Killed before it has repaired anything, which is left to the next one.
+    killed_after([&] { lock.lock(); });
+    killed_after([&] { lock.lock(); });
+    CHECK(lock.guard_or_repair_for(ages, [&] { return ++repairs == 2; }));
+    CHECK(repairs == 2 && lock.try_guard());
+
+    killed_after([&] { lock.lock(); });
+    THROWS(SHC_ERR_POISONED, lock.guard_or_repair([] { return false; }));
+    CHECK(lock.is_poisoned() && lock.clear_poison());
+    killed_after([&] { lock.lock(); });
+    bool thrown = false;
+    try {
+        lock.guard_or_repair([] { throw std::runtime_error("cannot"); }).unlock();
+    } catch (const std::runtime_error &) { thrown = true; }
+    CHECK(thrown && lock.is_poisoned() && lock.clear_poison() && lock.try_guard());
 }
 
 int main() {
@@ -197,5 +231,6 @@ int main() {
     readers_and_writers(segment);
     conditions(segment);
     poison(segment);
+    repair(segment);
     std::puts("ok");
 }

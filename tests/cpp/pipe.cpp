@@ -11,6 +11,7 @@ static std::string text(const std::vector<std::byte> &bytes) { return std::strin
 
 static void duplex(const Segment &segment) {
     auto [a, b] = Pipe::create(segment, "duplex", PipeOptions().capacity(2));
+    CHECK(a.is_duplex() && b.is_duplex());
     CHECK(a.can_send() && a.can_recv() && b.can_send() && b.can_recv());
     CHECK(a.try_recv().outcome().would_block() && a.recv_for(a_moment).outcome().timed_out());
     CHECK(!a.poll() && !a.poll_for(a_moment));
@@ -44,6 +45,7 @@ static void duplex(const Segment &segment) {
 
 static void simplex(const Segment &segment) {
     auto [a, b] = Pipe::create(segment, "simplex", PipeOptions().duplex(false));
+    CHECK(!a.is_duplex() && !b.is_duplex());
     CHECK(!a.can_send() && !b.can_recv());
     THROWS(SHC_ERR_UNSUPPORTED, a.send("x"));
     THROWS(SHC_ERR_UNSUPPORTED, b.recv());

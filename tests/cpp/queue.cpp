@@ -17,6 +17,7 @@ static std::string text(const std::vector<std::byte> &bytes) { return std::strin
 static void put_and_get(const Segment &segment) {
     auto queue = Queue::create(segment, "simple", QueueOptions(4));
     CHECK(queue.empty() && !queue.full() && queue.capacity() == 4 && queue.max_item() > 1000);
+    CHECK(queue.max_bytes() == UINT64_MAX);
     CHECK(queue.try_get().outcome().would_block() && queue.get_for(a_moment).outcome().timed_out());
     queue.put("text");
     queue.put(std::string("a\0b", 3));

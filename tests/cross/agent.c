@@ -1,5 +1,5 @@
 /* The agent in C; main.rs says what it understands. */
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE
 
 #include "sharecell.h"
 
@@ -7,9 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 /* What the longest items of the tests need. */
 #define BUFFER (32u << 20)
+/* As in driver.rs. */
+#define SOCKET 3
+#define INHERITED 4
 /* A pattern's length: so long that it cannot be mistaken for a power of two. */
 #define PERIOD 251
 /* Bytes in hexadecimal digits have at most this length. */
@@ -40,6 +46,7 @@ struct object {
 
 static struct object *objects;
 static shc_segment *segment;
+static shc_bell *bell;
 static unsigned char buffer[BUFFER];
 
 /* ---- lines
@@ -211,6 +218,8 @@ static shc_status reset(void) {
         status = close_object(objects);
         forget(objects);
     }
+    if (status == SHC_OK) status = shc_bell_close(bell);
+    bell = NULL;
     if (status == SHC_OK) status = shc_segment_close(segment);
     segment = NULL;
     return status;
@@ -270,8 +279,38 @@ static void list_participants(void) {
     for (i = 0; i < living; i++) printf(" %u", (unsigned)pids[i]);
 }
 
+/* Becomes another program, which inherits a descriptor of the segment. */
+static void exec_with_segment(void) {
+    char *words[64], *w;
+    size_t count = 0;
+    int32_t fd;
+    if (shc_segment_to_fd(segment, &fd) != SHC_OK) broken("to_fd");
+    while (count < 63 && (w = strtok(NULL, " "))) words[count++] = w;
+    words[count] = NULL;
+    dup2(fd, INHERITED); /* which clears close-on-exec */
+    execvp(words[0], words);
+    broken("exec");
+}
+
 static void segment_command(const char *verb) {
-    if (is(verb, "create")) {
+    if (is(verb, "anonymous")) {
+        shc_segment_options options = {0};
+        options.struct_size = sizeof options;
+        options.limit = (uint64_t)number();
+        ok(shc_segment_create_anonymous(&options, &segment));
+    } else if (is(verb, "is_anonymous")) {
+        bool yes = false;
+        shc_status status = shc_segment_is_anonymous(segment, &yes);
+        answer(status, " %d", yes);
+    } else if (is(verb, "send")) {
+        ok(shc_segment_send_over(segment, SOCKET));
+    } else if (is(verb, "receive")) {
+        ok(shc_segment_receive_over(SOCKET, &segment));
+    } else if (is(verb, "exec")) {
+        exec_with_segment();
+    } else if (is(verb, "inherited")) {
+        ok(shc_segment_from_fd(INHERITED, &segment));
+    } else if (is(verb, "create")) {
         shc_segment_options options = {0};
         const char *name = word();
         options.struct_size = sizeof options;
@@ -506,9 +545,38 @@ static void array_command(const char *verb, struct object *o) {
     free(d.bytes);
 }
 
+/* What is called back, and how it ends. */
+struct callback {
+    const shc_value *value;
+    const char *how;
+};
+
+static struct callback callback(void) {
+    struct callback c;
+    c.how = word();
+    c.value = find(word())->handle;
+    return c;
+}
+
+/* Adds 1 to a value, and then has done well, or has not, or never returns. */
+static bool call_back(void *with) {
+    const struct callback *c = with;
+    if (shc_value_add_int(c->value, 1, NULL) != SHC_OK) broken("a value to add to");
+    while (is(c->how, "stays")) pause();
+    return is(c->how, "works");
+}
+
 static void lock_command(const char *verb, struct object *o) {
     shc_lock *l = o->handle;
-    if (is(verb, "acquire")) {
+    if (is(verb, "repair")) {
+        int64_t limit = timeout();
+        struct callback c = callback();
+        ok(shc_lock_acquire_or_repair(l, limit, call_back, &c));
+    } else if (is(verb, "is_poisoned")) {
+        bool yes = false;
+        shc_status status = shc_lock_is_poisoned(l, &yes);
+        answer(status, " %d", yes);
+    } else if (is(verb, "acquire")) {
         locked(shc_lock_acquire(l, timeout()));
     } else if (is(verb, "release")) {
         ok(shc_lock_release(l));
@@ -557,9 +625,39 @@ static void rwlock_command(const char *verb, struct object *o) {
     }
 }
 
+struct wanted {
+    const struct object *value;
+    struct data data;
+};
+
+static bool is_wanted(void *with) {
+    const struct wanted *w = with;
+    unsigned char now[sizeof(wide)];
+    return shc_value_get(w->value->handle, now, w->value->element) == SHC_OK &&
+           memcmp(now, w->data.bytes, w->data.len) == 0;
+}
+
+static void wait_for(shc_condition *c) {
+    int64_t limit = timeout();
+    struct wanted wanted;
+    bool yes = false;
+    shc_status status;
+    wanted.value = find(word());
+    wanted.data = data();
+    status = shc_condition_wait_for(c, limit, is_wanted, &wanted, &yes);
+    if (status == SHC_OWNER_DIED) {
+        answer(SHC_OK, " died");
+    } else {
+        answer(status, " %d", yes);
+    }
+    free(wanted.data.bytes);
+}
+
 static void condition_command(const char *verb, struct object *o) {
     shc_condition *c = o->handle;
-    if (is(verb, "acquire")) {
+    if (is(verb, "wait_for")) {
+        wait_for(c);
+    } else if (is(verb, "acquire")) {
         locked(shc_condition_acquire(c, timeout()));
     } else if (is(verb, "release")) {
         ok(shc_condition_release(c));
@@ -602,6 +700,11 @@ static void barrier_command(const char *verb, struct object *o) {
     shc_status status;
     if (is(verb, "wait")) {
         status = shc_barrier_wait(b, timeout(), &count);
+        answer(status, " %lu", (unsigned long)count);
+    } else if (is(verb, "wait_with")) {
+        int64_t limit = timeout();
+        struct callback c = callback();
+        status = shc_barrier_wait_with(b, limit, call_back, &c, &count);
         answer(status, " %lu", (unsigned long)count);
     } else if (is(verb, "abort")) {
         ok(shc_barrier_abort(b));
@@ -891,6 +994,89 @@ static void hammer(void) {
     }
 }
 
+/* ---- waiting for several
+ * ---------------------------------------------------------------------------------- */
+
+#define MOST_THINGS 16
+
+/* What words like `readable:q` mean; how many there are. */
+static size_t interests(shc_interest *list, char **words) {
+    size_t count = 0;
+    char *w, *name, *slash;
+    while (count < MOST_THINGS && (w = strtok(NULL, " "))) {
+        shc_interest *i = &list[count];
+        char key[256];
+        const struct object *o;
+        words[count++] = w;
+        name = strchr(w, ':') + 1;
+        i->fd = -1;
+        i->object = NULL;
+        if (strncmp(w, "exited:", 7) == 0) {
+            i->what = SHC_FD_READABLE;
+            i->fd = (int32_t)syscall(SYS_pidfd_open, atoi(name), 0);
+            continue;
+        }
+        strcpy(key, name);
+        if ((slash = strchr(key, '/'))) *slash = ' ';
+        o = find(key);
+        i->object = o->handle;
+        if (o->kind == QUEUE) {
+            i->what = *w == 'r' ? SHC_QUEUE_READABLE : SHC_QUEUE_WRITABLE;
+        } else if (o->kind == PIPE) {
+            i->what = *w == 'r' ? SHC_PIPE_READABLE : SHC_PIPE_WRITABLE;
+        } else if (o->kind == EVENT) {
+            i->what = SHC_EVENT_SET;
+        } else {
+            i->what = o->kind == LOCK ? SHC_LOCK_FREE : SHC_SEMAPHORE_FREE;
+        }
+    }
+    return count;
+}
+
+static void wait_any(void) {
+    shc_interest list[MOST_THINGS];
+    char *words[MOST_THINGS];
+    bool ready[MOST_THINGS];
+    int64_t limit = timeout();
+    size_t count = interests(list, words), i;
+    if (ok(shc_wait_any(list, count, limit, ready))) {
+        for (i = 0; i < count; i++) {
+            if (ready[i]) printf(" %s", words[i]);
+        }
+    }
+    for (i = 0; i < count; i++) {
+        if (list[i].fd >= 0) close(list[i].fd);
+    }
+}
+
+/* Whether the bell's descriptor can be read from within some milliseconds. */
+static int rings(int ms) {
+    struct epoll_event event = {EPOLLIN, {0}};
+    int loop = epoll_create1(EPOLL_CLOEXEC), ready;
+    int32_t fd = -1;
+    if (shc_bell_fd(bell, &fd) != SHC_OK || epoll_ctl(loop, EPOLL_CTL_ADD, fd, &event) != 0) broken("a bell");
+    ready = epoll_wait(loop, &event, 1, ms);
+    close(loop);
+    return ready == 1;
+}
+
+static void bell_command(const char *verb) {
+    if (!bell && shc_bell_create(&bell) != SHC_OK) broken("a bell");
+    if (is(verb, "arm")) {
+        shc_interest list[MOST_THINGS];
+        char *words[MOST_THINGS];
+        size_t count = interests(list, words);
+        ok(shc_bell_arm(bell, list, count));
+    } else if (is(verb, "poll")) {
+        int ms = (int)number();
+        answer(SHC_OK, " %d", rings(ms));
+    } else if (is(verb, "clear")) {
+        ok(shc_bell_clear(bell));
+    } else {
+        broken(verb);
+    }
+}
+
 static void close_named(const char *key) {
     struct object *o = find(key);
     if (ok(close_object(o))) forget(o);
@@ -953,6 +1139,10 @@ static void run(char *line) {
         segment_command(word());
     } else if (is(kind, "hammer")) {
         hammer();
+    } else if (is(kind, "wait_any")) {
+        wait_any();
+    } else if (is(kind, "bell")) {
+        bell_command(word());
     } else {
         verb = word();
         name = word();

@@ -1,13 +1,18 @@
 """The agent in Python; `main.rs` says what it understands."""
 
 import ctypes
+import os
 import queue
+import selectors
+import signal
 import struct
 import sys
 from functools import partialmethod
 
 import sharecell as sc
 
+# As in driver.rs.
+SOCKET, INHERITED = 3, 4
 PERIOD = 251
 SHORT = 64
 KINDS = ["value", "array", "lock", "semaphore", "queue", "pipe"]
@@ -131,6 +136,7 @@ class Agent:
     """What is open."""
 
     def __init__(self) -> None:
+        self.bell = None
         self.segment = None
         self.objects = {}
         self.types = {}
@@ -151,6 +157,7 @@ class Agent:
         return ""
 
     def reset(self) -> str:
+        self.bell = None
         for key in list(self.objects):
             self.close(key)
         segment, self.segment = self.segment, None
@@ -165,7 +172,11 @@ class Agent:
             return self.reset()
         if kind == "hammer":
             return self.hammer(words)
+        if kind == "wait_any":
+            return self.wait_any(words)
         verb = words.word()
+        if kind == "bell":
+            return self.bell_command(verb, words)
         if kind == "segment":
             return self.segment_command(verb, words)
         name = words.word()
@@ -182,6 +193,20 @@ class Agent:
             self.segment = sc.Segment.create(words.word(), limit=words.number(), ephemeral=True)
         elif verb == "open":
             self.segment = sc.Segment.open(words.word())
+        elif verb == "anonymous":
+            self.segment = sc.Segment.anonymous(limit=words.number())
+        elif verb == "is_anonymous":
+            return flag(self.segment.is_anonymous())
+        elif verb == "send":
+            self.segment.send_over(SOCKET)
+        elif verb == "receive":
+            self.segment = sc.Segment.receive_over(SOCKET)
+        elif verb == "exec":
+            os.dup2(self.segment.fd(), INHERITED)
+            command = list(words.words)
+            os.execvp(command[0], command)
+        elif verb == "inherited":
+            self.segment = sc.Segment.from_fd(INHERITED)
         elif verb == "unlink":
             sc.unlink(words.word())
         elif verb == "is_unlinked":
@@ -205,6 +230,58 @@ class Agent:
         else:
             raise NotImplementedError(verb)
         return ""
+
+    def thing(self, word: str):
+        """What a word like `readable:q` means."""
+        what, name = word.split(":")
+        if what == "exited":
+            return os.pidfd_open(int(name))
+        object = self.objects[name.replace("/", " ")]
+        if what == "readable":
+            return sc.readable(object)
+        return sc.writable(object) if what == "writable" else object
+
+    def wait_any(self, words: Words) -> str:
+        timeout = words.timeout()
+        given = list(words.words)
+        things = list(map(self.thing, given))
+        try:
+            ready = sc.wait_any(things, timeout)
+        finally:
+            for thing in things:
+                if isinstance(thing, int):
+                    os.close(thing)
+        if not ready:
+            raise NotAcquired
+        return " ".join(word for word, thing in zip(given, things) if thing in ready)
+
+    def bell_command(self, verb: str, words: Words) -> str:
+        if self.bell is None:
+            self.bell = sc.Bell()
+        if verb == "arm":
+            self.bell.arm(map(self.thing, words.words))
+        elif verb == "poll":
+            with selectors.DefaultSelector() as loop:
+                loop.register(self.bell, selectors.EVENT_READ)
+                ms = words.number()
+                return flag(bool(loop.select(None if ms < 0 else ms / 1000)))
+        elif verb == "clear":
+            self.bell.clear()
+        else:
+            raise NotImplementedError(verb)
+        return ""
+
+    def callback(self, words: Words):
+        """What is called back: it adds 1 to a value, and then works, or does not, or never returns."""
+        how, value = words.word(), self.objects[words.word()]
+
+        def call() -> bool:
+            value.add(1)
+            while how == "stays":
+                signal.pause()
+            return how == "works"
+
+        return call
 
     def get_value(self, create: bool, name: str, words: Words) -> str:
         type_ = Type(words.word())
@@ -291,6 +368,13 @@ class Agent:
     get_event = partialmethod(get_named, sc.Event)
 
     def lock_command(self, verb: str, name: str, lock, words: Words) -> str:
+        if verb == "repair":
+            wait = words.wait()
+            if not lock.acquire_or_repair(self.callback(words), **wait):
+                raise NotAcquired
+            return ""
+        if verb == "is_poisoned":
+            return flag(lock.is_poisoned())
         if verb == "poison":
             lock.poison()
             return ""
@@ -328,6 +412,12 @@ class Agent:
             if not condition.wait(words.timeout()):
                 raise NotAcquired
             return died(condition)
+        if verb == "wait_for":
+            timeout, value, wanted = words.timeout(), words.word(), words.data()
+            value, type_ = self.objects[value], self.types[value]
+            condition.owner_died = False
+            met = condition.wait_for(lambda: type_.bytes(value.value) == wanted, timeout)
+            return "died" if condition.owner_died else flag(met)
         if verb == "waiters":
             return str(condition.waiters())
         if verb == "release":
@@ -362,6 +452,13 @@ class Agent:
     def barrier_command(self, verb: str, name: str, barrier, words: Words) -> str:
         if verb == "wait":
             return str(barrier.wait(words.timeout()))
+        if verb == "wait_with":
+            timeout, action = words.timeout(), self.callback(words)
+            with sc.Barrier.open(self.segment, name, lambda: None if action() else 1 / 0) as same:
+                try:
+                    return str(same.wait(timeout))
+                except ZeroDivisionError:  # from the action, which breaks the barrier
+                    raise sc.BrokenBarrierError("the action has failed") from None
         if verb == "parties":
             return str(barrier.parties)
         if verb == "n_waiting":

@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::str::FromStr;
 
 use bytemuck::{Pod, Zeroable};
 use sharecell::*;
 
 use crate::data::{decode, encode};
+use crate::driver::{INHERITED, SOCKET};
 
 /// Three numbers, as in `agent.c` and `agent.py`.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -204,6 +208,7 @@ enum Object {
 
 #[derive(Default)]
 struct Agent {
+    bell: Option<Bell>,
     objects: BTreeMap<String, Object>,
     segment: Option<Segment>,
 }
@@ -232,6 +237,28 @@ impl<'a> Words<'a> {
             ms => ms * 1_000_000,
         })
     }
+}
+
+/// A descriptor that this process was started with.
+fn descriptor(number: i32) -> BorrowedFd<'static> {
+    // SAFETY: nobody closes it.
+    unsafe { BorrowedFd::borrow_raw(number) }
+}
+
+fn pidfd(pid: &str) -> OwnedFd {
+    let pid: libc::pid_t = pid.parse().expect("a process id");
+    // SAFETY: the call takes numbers alone.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    assert!(fd >= 0, "pidfd_open");
+    // SAFETY: the descriptor is new.
+    unsafe { OwnedFd::from_raw_fd(fd as i32) }
+}
+
+/// Whether a descriptor can be read from within some milliseconds.
+fn readable(fd: BorrowedFd<'_>, ms: i32) -> bool {
+    let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: there is one entry.
+    unsafe { libc::poll(&mut poll, 1, ms) == 1 }
 }
 
 fn nothing(result: Result<()>) -> Result<String> {
@@ -297,12 +324,15 @@ impl Agent {
         let mut words = Words(line.split(' '));
         match words.word() {
             "reset" => {
+                self.bell = None;
                 self.objects.clear();
                 let segment = self.segment.take();
                 nothing(segment.map_or(Ok(()), |segment| segment.close().map_err(|(_, e)| e)))
             }
             "segment" => self.segment_command(&mut words),
             "hammer" => self.hammer(&mut words),
+            "wait_any" => self.wait_any(&mut words),
+            "bell" => self.bell_command(&mut words),
             kind => {
                 let (verb, name) = (words.word(), words.word());
                 if kind == "pipe" {
@@ -347,6 +377,21 @@ impl Agent {
                 self.segment = Some(Segment::open(words.word())?);
                 Ok(String::new())
             }
+            "anonymous" => {
+                self.segment = Some(Segment::options().limit(words.number()).create_anonymous()?);
+                Ok(String::new())
+            }
+            "is_anonymous" => flag(self.segment().is_anonymous()),
+            "send" => nothing(self.segment().send_over(descriptor(SOCKET))),
+            "receive" => {
+                self.segment = Some(Segment::receive_over(descriptor(SOCKET))?);
+                Ok(String::new())
+            }
+            "exec" => self.exec(words),
+            "inherited" => {
+                self.segment = Some(Segment::from_fd(descriptor(INHERITED))?);
+                Ok(String::new())
+            }
             "unlink" => nothing(Segment::unlink(words.word())),
             "is_unlinked" => flag(self.segment().is_unlinked()),
             "limit" => Ok(self.segment().limit().to_string()),
@@ -372,6 +417,82 @@ impl Agent {
                 Ok(all.join(" "))
             }
             other => panic!("unknown verb {other}"),
+        }
+    }
+
+    /// Becomes another program, which inherits a descriptor of the segment.
+    fn exec(&self, words: &mut Words<'_>) -> Result<String> {
+        let fd = self.segment().to_fd()?;
+        // SAFETY: dup2 takes any number; it clears close-on-exec.
+        assert_eq!(unsafe { libc::dup2(fd.as_raw_fd(), INHERITED) }, INHERITED);
+        let error = Command::new(words.word()).args(words.0.by_ref()).exec();
+        panic!("exec: {error}")
+    }
+
+    /// What a word like `readable:q` means. `pidfds` keeps what had to be opened for it.
+    fn interest<'a>(&'a self, word: &str, pidfds: &'a [(&str, OwnedFd)]) -> Result<Interest<'a>> {
+        let (what, name) = word.split_once(':').expect("what is waited for");
+        if what == "exited" {
+            let found = pidfds.iter().find(|(pid, _)| *pid == name).expect("a pidfd");
+            return Ok(Interest::exited(found.1.as_fd()));
+        }
+        Ok(match (what, &self.objects[&name.replace('/', " ")]) {
+            ("readable", Object::Queue(_, _, queue)) => queue.0.readable(),
+            ("writable", Object::Queue(_, _, queue)) => queue.0.writable(),
+            ("readable", Object::Pipe(_, _, pipe)) => pipe.0.readable()?,
+            ("writable", Object::Pipe(_, _, pipe)) => pipe.0.writable()?,
+            ("set", Object::Event(event)) => event.when_set(),
+            ("free", Object::Semaphore(semaphore)) => semaphore.when_free(),
+            ("free", Object::Lock(lock)) => lock.when_free(),
+            _ => panic!("nothing to wait for: {word}"),
+        })
+    }
+
+    fn wait_any(&self, words: &mut Words<'_>) -> Result<String> {
+        let deadline = words.deadline();
+        let things: Vec<&str> = words.0.by_ref().collect();
+        let pids = things.iter().filter_map(|thing| thing.strip_prefix("exited:"));
+        let pidfds: Vec<(&str, OwnedFd)> = pids.map(|pid| (pid, pidfd(pid))).collect();
+        let interests =
+            things.iter().map(|thing| self.interest(thing, &pidfds)).collect::<Result<Vec<_>>>()?;
+        let ready = wait_any(&interests, deadline)?;
+        Ok(ready.iter().map(|i| things[*i]).collect::<Vec<_>>().join(" "))
+    }
+
+    fn bell_command(&mut self, words: &mut Words<'_>) -> Result<String> {
+        let bell = match self.bell.take() {
+            Some(bell) => bell,
+            None => Bell::new()?,
+        };
+        let answer = match words.word() {
+            "arm" => {
+                let interests =
+                    words.0.by_ref().map(|thing| self.interest(thing, &[])).collect::<Result<Vec<_>>>();
+                nothing(interests.and_then(|interests| bell.arm(&interests)))
+            }
+            "poll" => flag(readable(bell.as_fd(), words.number())),
+            "clear" => {
+                bell.clear();
+                Ok(String::new())
+            }
+            other => panic!("unknown verb {other}"),
+        };
+        self.bell = Some(bell);
+        answer
+    }
+
+    /// What is called back: it adds 1 to a value, and then has done well, or has not, or never returns.
+    fn callback(&self, words: &mut Words<'_>) -> impl FnOnce() -> bool {
+        let (how, name) = (words.word().to_owned(), words.word());
+        let Some(Object::Value(_, value)) = self.objects.get(name) else { panic!("{name} is no value") };
+        move || {
+            value.add("1").expect("a number");
+            if how == "stays" {
+                loop {
+                    std::thread::park();
+                }
+            }
+            how == "works"
         }
     }
 
@@ -471,8 +592,15 @@ impl Agent {
     }
 
     fn lock_command(&mut self, verb: &str, name: &str, words: &mut Words<'_>) -> Result<String> {
-        let Object::Lock(lock) = self.object(name) else { panic!("{name} is no lock") };
+        let Object::Lock(lock) = &self.objects[name] else { panic!("{name} is no lock") };
         match verb {
+            "repair" => {
+                let deadline = words.deadline();
+                let guard = lock.lock_or_repair(deadline, self.callback(words))?;
+                std::mem::forget(guard); // until `release`
+                Ok(String::new())
+            }
+            "is_poisoned" => flag(lock.is_poisoned()),
             "acquire" => acquired(lock.acquire(words.deadline())),
             "release" => nothing(lock.release()),
             "is_held" => flag(lock.holder() != 0),
@@ -504,8 +632,17 @@ impl Agent {
     }
 
     fn condition_command(&mut self, verb: &str, name: &str, words: &mut Words<'_>) -> Result<String> {
-        let Object::Condition(condition) = self.object(name) else { panic!("{name} is no condition") };
+        let Object::Condition(condition) = &self.objects[name] else { panic!("{name} is no condition") };
         match verb {
+            "wait_for" => {
+                let (deadline, value, wanted) = (words.deadline(), words.word(), words.data());
+                let Object::Value(_, value) = &self.objects[value] else { panic!("{value} is no value") };
+                let ready = || value.get().is_ok_and(|value| value == wanted);
+                match condition.wait_for(deadline, ready) {
+                    Err(e) if e.kind() == ErrorKind::OwnerDied => died(true),
+                    result => flag(result?),
+                }
+            }
             "acquire" => acquired(condition.acquire(words.deadline())),
             "release" => nothing(condition.release()),
             "wait" => acquired(condition.wait_until(words.deadline())),
@@ -529,8 +666,12 @@ impl Agent {
     }
 
     fn barrier_command(&mut self, verb: &str, name: &str, words: &mut Words<'_>) -> Result<String> {
-        let Object::Barrier(barrier) = self.object(name) else { panic!("{name} is no barrier") };
+        let Object::Barrier(barrier) = &self.objects[name] else { panic!("{name} is no barrier") };
         match verb {
+            "wait_with" => {
+                let deadline = words.deadline();
+                Ok(barrier.wait_with(deadline, self.callback(words))?.to_string())
+            }
             "wait" => Ok(barrier.wait_with(words.deadline(), || true)?.to_string()),
             "abort" => nothing(barrier.abort()),
             "reset" => nothing(barrier.reset()),

@@ -1,17 +1,25 @@
 //! Starts agents, talks to them, kills them, and runs the cases with each ordered pair of them.
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sharecell::ErrorKind;
 
 /// What tells this program that it is an agent.
 pub const ROLE: &str = "SHARECELL_CROSS_AGENT";
+
+/// The descriptor by which the agents of a pair have a Unix socket to each other.
+pub const SOCKET: i32 = 3;
+/// The descriptor by which an agent has a segment after `segment exec`.
+pub const INHERITED: i32 = 4;
 
 /// An agent that says nothing for so long hangs.
 const WATCHDOG: Duration = Duration::from_secs(60);
@@ -26,11 +34,22 @@ static ANSWERS: AtomicU64 = AtomicU64::new(0);
 pub enum Language {
     Rust,
     C,
+    Cpp,
     Python,
 }
 
 impl Language {
-    pub const ALL: [Self; 3] = [Self::Rust, Self::C, Self::Python];
+    pub const ALL: [Self; 4] = [Self::Rust, Self::C, Self::Cpp, Self::Python];
+
+    /// The words of `segment exec` that make an agent one in this language.
+    pub fn words(self) -> String {
+        let command = self.command();
+        let env = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        let env = env.map(|(name, value)| format!("{}={}", name.display(), value.display()));
+        let rest =
+            std::iter::once(command.get_program()).chain(command.get_args()).map(|w| w.display().to_string());
+        std::iter::once("env".to_owned()).chain(env).chain(rest).collect::<Vec<_>>().join(" ")
+    }
 
     fn command(self) -> Command {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -40,7 +59,14 @@ impl Language {
                 command.args(["--exact", "agents_answer", "--nocapture", "--test-threads=1"]).env(ROLE, "1");
                 command
             }
-            Self::C => Command::new(compiled(root)),
+            Self::C => {
+                static AGENT: OnceLock<PathBuf> = OnceLock::new();
+                Command::new(AGENT.get_or_init(|| compiled(root, "agent.c", ("CC", "cc"), "c99")))
+            }
+            Self::Cpp => {
+                static AGENT: OnceLock<PathBuf> = OnceLock::new();
+                Command::new(AGENT.get_or_init(|| compiled(root, "agent.cpp", ("CXX", "c++"), "c++17")))
+            }
             Self::Python => {
                 let python = std::env::var_os("SHARECELL_PYTHON").unwrap_or_else(|| "python3".into());
                 let mut command = Command::new(python);
@@ -53,7 +79,7 @@ impl Language {
     }
 }
 
-/// The library that C and Python use, which C programs look for by its soname.
+/// The library that C, C++ and Python use, which programs look for by its soname.
 fn library() -> PathBuf {
     let soname =
         concat!("libsharecell.so.", env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
@@ -71,28 +97,26 @@ fn library() -> PathBuf {
     path
 }
 
-/// The agent in C, compiled once.
-fn compiled(root: &Path) -> &'static Path {
-    static COMPILED: OnceLock<PathBuf> = OnceLock::new();
-    COMPILED.get_or_init(|| {
-        let library = library();
-        let directory = library.parent().expect("a directory").display().to_string();
-        let output = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cross-agent");
-        let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".into());
-        let mut words = compiler.split_whitespace();
-        let status = Command::new(words.next().expect("a C compiler"))
-            .args(words)
-            .args(["-std=c99", "-O1", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror"])
-            .arg(format!("-I{}", root.join("include").display()))
-            .arg(root.join("tests/cross/agent.c"))
-            .arg("-o")
-            .arg(&output)
-            .args([format!("-L{directory}"), "-lsharecell".into(), format!("-Wl,-rpath,{directory}")])
-            .status();
-        let status = status.unwrap_or_else(|e| panic!("cannot run {compiler}: {e}"));
-        assert!(status.success(), "{compiler} does not compile agent.c: {status}");
-        output
-    })
+/// The path of a compiled agent. `compiler` is the variable that names it, and what it is without that.
+fn compiled(root: &Path, source: &str, compiler: (&str, &str), standard: &str) -> PathBuf {
+    let library = library();
+    let directory = library.parent().expect("a directory").display().to_string();
+    let output = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cross-{source}.out"));
+    let compiler = std::env::var(compiler.0).unwrap_or_else(|_| compiler.1.into());
+    let mut words = compiler.split_whitespace();
+    let status = Command::new(words.next().expect("a compiler"))
+        .args(words)
+        .arg(format!("-std={standard}"))
+        .args(["-O1", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror"])
+        .arg(format!("-I{}", root.join("include").display()))
+        .arg(root.join("tests/cross").join(source))
+        .arg("-o")
+        .arg(&output)
+        .args([format!("-L{directory}"), "-lsharecell".into(), format!("-Wl,-rpath,{directory}")])
+        .status();
+    let status = status.unwrap_or_else(|e| panic!("cannot run {compiler}: {e}"));
+    assert!(status.success(), "{compiler} does not compile {source}: {status}");
+    output
 }
 
 /// A process that does what it is told.
@@ -105,8 +129,23 @@ pub struct Agent {
 }
 
 impl Agent {
+    /// One that has a socket to nobody.
     pub fn start(language: Language) -> Self {
+        Self::with_socket(language, &UnixStream::pair().expect("a pair of sockets").0.into())
+    }
+
+    fn with_socket(language: Language, socket: &OwnedFd) -> Self {
         let mut command = language.command();
+        let socket = socket.as_raw_fd();
+        // SAFETY: between fork and exec it only calls dup2 and fcntl.
+        unsafe {
+            command.pre_exec(move || {
+                // dup2 clears close-on-exec, but not of a descriptor onto itself.
+                libc::dup2(socket, SOCKET);
+                libc::fcntl(SOCKET, libc::F_SETFD, 0);
+                Ok(())
+            });
+        }
         command.env("SHARECELL_LIBRARY", library()).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"));
         let input = child.stdin.take();
@@ -116,8 +155,21 @@ impl Agent {
             output.lines().map_while(Result::ok).all(|line| sender.send(line).is_ok());
         });
         let mut agent = Self { language, child, input, lines, asked: "be ready".into() };
-        while agent.line() != "ready" {}
+        agent.hear_ready();
         agent
+    }
+
+    #[track_caller]
+    fn hear_ready(&mut self) {
+        while self.line() != "ready" {}
+    }
+
+    /// It becomes an agent in another language, which has a descriptor of its segment.
+    #[track_caller]
+    pub fn becomes(&mut self, language: Language) {
+        self.tell(&format!("segment exec {}", language.words()));
+        self.hear_ready();
+        self.language = language;
     }
 
     pub fn pid(&self) -> u32 {
@@ -244,21 +296,31 @@ pub struct Pair {
     pub a: Agent,
     pub b: Agent,
     pub segment: String,
+    sockets: [OwnedFd; 2],
 }
 
 impl Pair {
     fn start(languages: (Language, Language)) -> Self {
-        Self { a: Agent::start(languages.0), b: Agent::start(languages.1), segment: String::new() }
+        let sockets = UnixStream::pair().expect("a pair of sockets");
+        let sockets = [sockets.0, sockets.1].map(OwnedFd::from);
+        let a = Agent::with_socket(languages.0, &sockets[0]);
+        let b = Agent::with_socket(languages.1, &sockets[1]);
+        Self { a, b, segment: String::new(), sockets }
     }
 
     /// Another process takes the place of the first one, which was killed.
     pub fn replace_a(&mut self) {
-        self.a = Agent::start(self.a.language);
+        self.restart_a(self.a.language);
         let segment = &self.segment;
         self.a.does(&format!("segment open {segment}"));
     }
 
+    fn restart_a(&mut self, language: Language) {
+        self.a = Agent::with_socket(language, &self.sockets[0]);
+    }
+
     fn run(&mut self, check: &dyn Fn(&mut Self)) {
+        let languages = (self.a.language, self.b.language);
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         self.segment = format!("cross-{}-{}", std::process::id(), NUMBER.fetch_add(1, Relaxed));
         let segment = self.segment.clone();
@@ -266,11 +328,19 @@ impl Pair {
         self.b.does(&format!("segment open {segment}"));
         check(self);
         if self.a.child.try_wait().expect("a process of ours").is_some() {
-            self.a = Agent::start(self.a.language);
+            self.restart_a(languages.0);
         }
         self.a.does("reset");
         self.b.does("reset");
-        assert!(!exists(&segment), "{segment} is left behind");
+        if self.a.language != languages.0 {
+            self.restart_a(languages.0); // it had become another
+        }
+        // A thread that has slept for a bell lets go of the segment when it next wakes.
+        let start = Instant::now();
+        while exists(&segment) {
+            assert!(start.elapsed() < WATCHDOG, "{segment} is left behind");
+            std::thread::yield_now();
+        }
     }
 }
 
@@ -314,6 +384,6 @@ pub fn run(what: &str, cases: Vec<Case>) {
     let line =
         format!("cross: {what}: {pairs} pairs, {done} cases, {failed} failed ({answers} answers so far)");
     writeln!(std::io::stderr(), "{line}").expect("standard error");
-    assert!(done > 0 && pairs == 9, "nothing was tried");
+    assert!(done > 0 && pairs == 16, "nothing was tried");
     assert!(failures.is_empty(), "failed:\n{}", failures.join("\n"));
 }

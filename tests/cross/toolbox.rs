@@ -14,7 +14,7 @@ const WATCHDOG: Duration = Duration::from_secs(60);
 
 /// Asks until the answer is this one.
 #[track_caller]
-fn until(agent: &mut Agent, command: &str, want: &str) {
+pub fn until(agent: &mut Agent, command: &str, want: &str) {
     let start = Instant::now();
     while agent.ask(command) != want {
         assert!(start.elapsed() < WATCHDOG, "`{command}` never gave {want}");
@@ -23,7 +23,7 @@ fn until(agent: &mut Agent, command: &str, want: &str) {
 }
 
 /// One more agent in the segment of a pair, which ends with the case.
-fn third(pair: &Pair) -> Agent {
+pub fn third(pair: &Pair) -> Agent {
     let mut agent = Agent::start(pair.b.language);
     agent.does(&format!("segment open {}", pair.segment));
     agent

@@ -92,7 +92,7 @@ pub fn segments() -> Vec<Case> {
             a.says("segment limit", "67108864");
             b.says("segment limit", "67108864");
         }),
-        case("it goes on when its name is taken from it", |Pair { a, b, segment }| {
+        case("it goes on when its name is taken from it", |Pair { a, b, segment, .. }| {
             a.does("value create v i 01000000");
             b.says("segment is_unlinked", "0");
             b.does(&format!("segment unlink {segment}"));
@@ -103,7 +103,7 @@ pub fn segments() -> Vec<Case> {
             a.does("value set v 05000000");
             b.says("value get v", "05000000");
         }),
-        case("the last to leave takes its name", |Pair { a, b, segment }| {
+        case("the last to leave takes its name", |Pair { a, b, segment, .. }| {
             a.does("reset");
             assert!(exists(segment), "{segment} is gone although somebody has it open");
             b.does("reset");

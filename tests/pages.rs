@@ -1,0 +1,153 @@
+//! `docs/objects/` shows what the examples run: each page has code in all four languages, from between the marks of
+//! `examples/toolbox.*`. `SHARECELL_BLESS=1 cargo test --test pages` writes the code into the pages.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+const LANGUAGES: [(&str, &str); 4] = [("rs", "rust"), ("c", "c"), ("cpp", "cpp"), ("py", "python")];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+fn example(extension: &str) -> String {
+    read(&root().join("examples/toolbox").with_extension(extension))
+}
+
+fn pages() -> Vec<PathBuf> {
+    let files = std::fs::read_dir(root().join("docs/objects")).expect("docs/objects");
+    let mut pages: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
+    pages.sort();
+    assert!(pages.len() > 10, "there are pages missing: {pages:?}");
+    pages
+}
+
+/// The name in a line that is a mark, `[name]` or `[/name]`.
+fn mark(line: &str) -> Option<&str> {
+    let line = line.trim().trim_start_matches(['/', '*', '#', ' ']).trim_end_matches(['/', '*', ' ']);
+    line.strip_prefix('[')?.strip_suffix(']')
+}
+
+/// What stands between two marks of an example, without its indentation.
+fn region(extension: &str, name: &str) -> String {
+    let text = example(extension);
+    let lines: Vec<&str> = text.lines().collect();
+    let at = |wanted: &str| {
+        let found = lines.iter().position(|line| mark(line) == Some(wanted));
+        found.unwrap_or_else(|| panic!("examples/toolbox.{extension} has no mark [{wanted}]"))
+    };
+    let (first, last) = (at(name), at(&format!("/{name}")));
+    let indent = lines[first].len() - lines[first].trim_start().len();
+    let cut = |line: &&str| line.get(indent..).unwrap_or_default().to_owned();
+    lines[first + 1..last].iter().map(cut).collect::<Vec<_>>().join("\n")
+}
+
+/// The extension and the name in a line that says what the code below it is.
+fn source(line: &str) -> Option<(&str, &str)> {
+    line.strip_prefix("<!-- examples/toolbox.")?.strip_suffix(" -->")?.split_once(' ')
+}
+
+/// A page with the code as it is in the examples.
+fn renewed(page: &str) -> String {
+    let mut out = Vec::new();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        out.push(line.to_owned());
+        let Some((extension, name)) = source(line) else { continue };
+        let fence = lines.next();
+        assert!(fence.is_some_and(|fence| fence.starts_with("```")), "no code below {line}");
+        assert!(lines.any(|line| line == "```"), "the code below {line} does not end");
+        let language = LANGUAGES.iter().find(|(e, _)| *e == extension).expect("a language").1;
+        out.extend([format!("```{language}"), region(extension, name), "```".to_owned()]);
+    }
+    out.join("\n") + "\n"
+}
+
+#[test]
+fn pages_show_the_examples() {
+    for path in pages() {
+        let page = read(&path);
+        let shown: BTreeSet<&str> = page.lines().filter_map(source).map(|(extension, _)| extension).collect();
+        for (extension, language) in LANGUAGES {
+            assert!(shown.contains(extension), "{} shows nothing in {language}", path.display());
+        }
+        let renewed = renewed(&page);
+        if std::env::var_os("SHARECELL_BLESS").is_some() {
+            std::fs::write(&path, renewed).unwrap();
+        } else {
+            let path = path.display();
+            assert!(page == renewed, "{path}: run SHARECELL_BLESS=1 cargo test --test pages");
+        }
+    }
+}
+
+#[test]
+fn all_that_is_marked_is_shown() {
+    let pages: Vec<String> = pages().iter().map(|path| read(path)).collect();
+    let shown: BTreeSet<_> = pages.iter().flat_map(|page| page.lines().filter_map(source)).collect();
+    for (extension, _) in LANGUAGES {
+        let text = example(extension);
+        let marked: Vec<&str> = text.lines().filter_map(mark).filter(|name| !name.starts_with('/')).collect();
+        assert!(marked.len() > 10, "examples/toolbox.{extension} has marks missing");
+        for name in marked {
+            assert!(
+                shown.contains(&(extension, name)),
+                "no page shows [{name}] of examples/toolbox.{extension}"
+            );
+        }
+    }
+}
+
+/// What a page says of C is in the header. (`shc_value_get, _set` names two functions.)
+#[test]
+fn pages_name_what_c_has() {
+    let header = read(&root().join("include/sharecell.h"));
+    let mut names = 0;
+    for path in pages() {
+        let page = read(&path);
+        let spans = page.split('`').skip(1).step_by(2).filter(|span| span.starts_with("shc_"));
+        for span in spans {
+            // Up to the second underscore.
+            let object = span.match_indices('_').nth(1).map_or("", |(at, _)| &span[..at]);
+            for word in span.split(", ").filter_map(|word| word.split(' ').next()) {
+                let name = if word.starts_with('_') { format!("{object}{word}") } else { word.to_owned() };
+                let found = [format!("{name}("), format!("typedef struct {name} ")];
+                let found =
+                    found.iter().any(|text| header.contains(text)) || header.contains(&format!("}} {name};"));
+                assert!(found, "{}: {name} is not in the header", path.display());
+                names += 1;
+            }
+        }
+    }
+    assert!(names > 50, "the pages name only {names} functions of C");
+}
+
+/// A page without its code.
+fn prose(page: &str) -> String {
+    page.split("\n```").step_by(2).collect()
+}
+
+#[test]
+fn links_lead_to_pages() {
+    let index = root().join("docs/objects.md");
+    let mut links = 0;
+    for path in pages().into_iter().chain([index.clone()]) {
+        let page = prose(&read(&path));
+        let targets = page.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(to, _)| to);
+        for target in targets.filter(|to| !to.starts_with("http")) {
+            let to = path.parent().unwrap().join(target.split('#').next().unwrap());
+            assert!(to.exists(), "{} links to {target}", path.display());
+            links += 1;
+        }
+    }
+    let index = read(&index);
+    for page in pages() {
+        let name = page.file_name().unwrap().to_str().unwrap();
+        assert!(index.contains(&format!("](objects/{name})")), "docs/objects.md does not link to {name}");
+    }
+    assert!(links > 10, "there are links missing");
+}
