@@ -36,11 +36,6 @@ pub fn give_back(seg: &Attached, found: &Found<'_>, role: u32, me: Label) {
     });
 }
 
-/// Whether somebody must be told when this object is closed.
-pub fn has_ends(found: &Found<'_>) -> bool {
-    found.head.kind.load(crate::atomic::Relaxed) == Kind::Pipe as u32
-}
-
 /// After a participant has left an object that it had open in `role`, by closing it or by dying.
 pub fn left(seg: &Attached, found: &Found<'_>, role: u32) {
     with(seg, found, |kind, part| {

@@ -64,9 +64,10 @@ fn a_header_that_is_not_ours_is_refused() {
     let flip32 = |x: u32| x.swap_bytes().to_ne_bytes().to_vec();
     let word = |x: u64| x.to_ne_bytes().to_vec();
     let half = |x: u32| x.to_ne_bytes().to_vec();
+    let (have, want) = (format!("{:#x}", LAYOUT_VERSION + 1), format!("{LAYOUT_VERSION:#x}"));
     let changes: [(&str, Vec<u8>, ErrorKind, &[&str]); 15] = [
         ("magic", b"SHARCELl".to_vec(), NotASegment, &[]),
-        ("layout_version", half(LAYOUT_VERSION + 1), Incompatible, &["layout version", "0x1", "0x2"]),
+        ("layout_version", half(LAYOUT_VERSION + 1), Incompatible, &["layout version", &have, &want]),
         ("byte_order", flip32(0x0102_0304), Incompatible, &["byte order", "0x4030201", "0x1020304"]),
         ("word_bytes", half(4), Incompatible, &["word size", "0x4", "0x8"]),
         ("lock_protocol", half(7), Incompatible, &["lock protocol", "0x7"]),

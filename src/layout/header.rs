@@ -8,7 +8,7 @@ use super::describe;
 /// The first eight bytes of every segment.
 pub const MAGIC: u64 = u64::from_ne_bytes(*b"SHARCELL");
 /// Changes with every change of what lies in memory.
-pub const LAYOUT_VERSION: u32 = 1;
+pub const LAYOUT_VERSION: u32 = 2;
 /// Reads as another number on a machine of the other byte order.
 pub const BYTE_ORDER: u32 = 0x0102_0304;
 /// The width of the widest word that must be read and written at once.
@@ -43,7 +43,9 @@ pub struct Header {
     /// The size that the segment may grow to.
     pub limit: AtomicU64,
     pub boot_id: [AtomicU64; 2],
-    pub reserved: [AtomicU64; 9],
+    /// Of flags, participants and limit.
+    pub check: AtomicU64,
+    pub reserved: [AtomicU64; 8],
 
     /// Not 0: unlinked; who attaches must look for the name again.
     pub gone: AtomicU32,
@@ -75,7 +77,7 @@ pub struct Header {
 describe! { TABLE:
     Header = 2432 {
         magic @ 0, layout_version @ 8, byte_order @ 12, word_bytes @ 16, lock_protocol @ 20, flags @ 24,
-        participants @ 28, limit @ 32, boot_id @ 40,
+        participants @ 28, limit @ 32, boot_id @ 40, check @ 56,
         gone @ 128, grow @ 132, committed @ 136,
         directory @ 256, unlinked @ 264, pending @ 272, objects @ 280, generation @ 288, levels @ 296,
         hints @ 384,

@@ -25,8 +25,8 @@ pub use header::{
 pub use kind::Kind;
 pub use object::{LIVE, NAME_MAX, OBJECT_HEADER, ObjectHeader, REMOVED, Spec, TYPE_NAME_MAX};
 pub use participant::{
-    INLINE_ENTRIES, ListPage, PAGE_ENTRIES, SEAT_DONE, SEAT_FREE, SEAT_LIVE, SEAT_SWEPT, SLOT_SIZE,
-    SeatState, Slot,
+    INLINE_ENTRIES, ListPage, PAGE_ENTRIES, SEAT_DONE, SEAT_FREE, SEAT_LEFT, SEAT_LIVE, SEAT_SWEPT,
+    SLOT_SIZE, SeatState, Slot,
 };
 
 /// One row of the layout's description: struct, field (empty: the struct itself), offset, size.
@@ -66,6 +66,11 @@ pub const fn extents_offset(participants: u32) -> u64 {
 /// Where the arena starts in a segment for `participants`: the first page behind the fixed parts.
 pub const fn arena_offset(participants: u32) -> u64 {
     round_up(extents_offset(participants) + (EXTENTS * size_of::<Extent>()) as u64, 4096)
+}
+
+/// FNV-1a, 64 bits: no seed, the same in every process.
+pub fn fnv(bytes: impl Iterator<Item = u8>) -> u64 {
+    bytes.fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 /// `n` rounded up to a multiple of `to`, a power of two.

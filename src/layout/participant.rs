@@ -15,15 +15,17 @@ pub const PAGE_ENTRIES: usize = 511;
 pub const SEAT_FREE: u32 = 0;
 /// Somebody sits here and has the lease, or has died.
 pub const SEAT_LIVE: u32 = 1;
-/// Its owner is gone and holds nothing in any object; its blocks and removed objects are still to be freed.
-pub const SEAT_SWEPT: u32 = 2;
+/// Its owner is gone and holds nothing in any object; those at the other ends of its pipes are still to be told.
+pub const SEAT_LEFT: u32 = 2;
+/// Everybody was told; its blocks and removed objects are still to be freed.
+pub const SEAT_SWEPT: u32 = 3;
 /// Nothing is left of its owner; free as soon as no living participant's announcement names it.
-pub const SEAT_DONE: u32 = 3;
+pub const SEAT_DONE: u32 = 4;
 
 /// The state word of a slot: a state, and a generation that grows whenever the seat is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeatState {
-    /// One of `SEAT_FREE`, `SEAT_LIVE`, `SEAT_SWEPT`, `SEAT_DONE`.
+    /// One of `SEAT_FREE`, `SEAT_LIVE`, `SEAT_LEFT`, `SEAT_SWEPT`, `SEAT_DONE`.
     pub state: u32,
     /// How often the seat was taken.
     pub generation: u32,
@@ -52,7 +54,8 @@ impl SeatState {
 pub struct Slot {
     /// See [`SeatState`].
     pub state: AtomicU64,
-    /// Whom this participant is clearing up after: label, and generation from bit 32; 0 nobody.
+    /// Whom this participant is clearing up after: label, bit 31 while it visits what that one had open, and
+    /// generation from bit 32; 0 nobody.
     pub announce: AtomicU64,
     /// For people: the process id in its own namespace.
     pub pid: AtomicU64,

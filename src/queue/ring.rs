@@ -109,6 +109,9 @@ const MAX_ITEM: u64 = u32::MAX as u64;
 /// How many cells ahead who goes straight asks for: it takes about as long to arrive.
 const AHEAD: u64 = 4;
 
+/// How many cells back a sleeping getter looks for one that is held; of older ones the segment's watch tells.
+const KEPT: u64 = 256;
+
 const FREE: u64 = 0;
 const WRITING: u64 = 1;
 const FULL: u64 = 2;
@@ -827,7 +830,7 @@ impl<'a> Ring<'a> {
             Some(ticket) => ticket,
             None => {
                 self.part.seg.waits_for(self.part.block);
-                let suspect = || blocker.get().or_else(&suspect);
+                let suspect = || blocker.get().or_else(|| self.keeper(me)).or_else(&suspect);
                 let ticket = self.head().items.sleep_until(self.part.seg, deadline, suspect, ready);
                 self.part.seg.waits_for(0);
                 ticket?
@@ -873,6 +876,16 @@ impl<'a> Ring<'a> {
         cell.state.store(State::new(ticket.wrapping_add(self.shape.cells), 0, FREE).0, Release);
         self.wake_after_take();
         Some(result)
+    }
+
+    /// Another participant who has taken an item lately, and whose death would bring it back.
+    fn keeper(&self, me: Label) -> Option<Label> {
+        let head = self.head().head.load(Acquire);
+        let taken = (1..=self.shape.cells.min(KEPT)).map(|i| self.state(head.wrapping_sub(i)));
+        taken
+            .filter(|seen| matches!(seen.state(), READING | HELD))
+            .map(State::label)
+            .find(|label| *label != me)
     }
 
     /// Whether any cell has an item, or may yet have one that this process can get.

@@ -39,9 +39,8 @@ fn table_len(level: usize) -> u64 {
     FIRST_TABLE << (3 * level)
 }
 
-/// FNV-1a, 64 bits: short names, no seed, the same in every process.
 fn hash(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3))
+    crate::layout::fnv(name.bytes())
 }
 
 /// Checks the name of an object.
@@ -322,11 +321,19 @@ impl Attached {
         })
     }
 
-    /// After this process's entry for an object stopped to count: tells those at the other end of a pipe, and
-    /// frees the object if it was removed and nobody has it open. `block` may mean anything by now.
-    pub(super) fn leave(&self, block: u64, role: u32) -> Result<()> {
-        if self.concerns_others(block)? {
-            self.with_directory(|| self.leave_locked(block, role))
+    /// Tells those at the other end of a pipe that one who had it open in `role` has left. Some entry must keep the
+    /// object from being freed meanwhile.
+    pub(super) fn tell(&self, block: u64, role: u32) {
+        if let Ok(found) = self.object(block) {
+            kinds::left(self, &found, role);
+        }
+    }
+
+    /// After this process's entry for an object stopped to count: frees the object if it was removed and nobody has
+    /// it open. `block` may mean anything by now.
+    pub(super) fn leave(&self, block: u64) -> Result<()> {
+        if self.is_removed(block)? {
+            self.with_directory(|| self.free_if_deserted(&self.object(block)?))
         } else {
             Ok(())
         }
@@ -334,25 +341,17 @@ impl Attached {
 
     /// [`leave`](Self::leave) for a sweep, which must not wait: whom it would wait for may be dead, and this
     /// process sweeps one at a time. `WouldBlock` when somebody else has the directory.
-    pub(super) fn try_leave(&self, block: u64, role: u32) -> Result<()> {
-        if !self.concerns_others(block)? {
+    pub(super) fn try_leave(&self, block: u64) -> Result<()> {
+        if !self.is_removed(block)? {
             return Ok(());
         }
         let acquired = self.header().directory.lock(self, Deadline::Now)?;
-        self.change_directory(acquired, || self.leave_locked(block, role))
+        self.change_directory(acquired, || self.free_if_deserted(&self.object(block)?))
     }
 
-    fn concerns_others(&self, block: u64) -> Result<bool> {
-        fence(SeqCst); // pairs with the fence in `remove`: he sees that our entry is gone, or we see his mark
-        let found = self.object(block)?;
-        Ok(found.head.state.load(Acquire) == REMOVED || kinds::has_ends(&found))
-    }
-
-    /// Under the lock nothing is freed but by us, so the object is what it seems.
-    fn leave_locked(&self, block: u64, role: u32) -> Result<()> {
-        let found = self.object(block)?;
-        kinds::left(self, &found, role);
-        self.free_if_deserted(&found)
+    fn is_removed(&self, block: u64) -> Result<bool> {
+        fence(SeqCst); // pairs with the fence in `free_if_deserted`: he sees that our entry is gone, or we see his mark
+        Ok(self.object(block)?.head.state.load(Acquire) == REMOVED)
     }
 
     /// Frees an object if its name was taken from it and nobody has it open.
@@ -381,9 +380,9 @@ impl Attached {
         Ok(())
     }
 
-    /// Whether any participant that is not gone has the object in its open-list.
+    /// Whether any participant keeps the object from being freed.
     fn is_listed(&self, block: u64) -> bool {
-        self.labels().any(|label| self.lists(label, block))
+        self.labels().any(|label| self.pins(label, block))
     }
 
     /// Clears up after a dead holder of the segment's own locks.

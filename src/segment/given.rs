@@ -87,7 +87,7 @@ impl SegmentOptions {
             for word in attached.words(0, fixed / 8)? {
                 word.store(0, Relaxed);
             }
-            self.fill_header(attached.header(), fixed, limit);
+            self.fill_header(attached.header(), fixed, limit)?;
             let seated = attached.seat_self()?;
             let file = attached.file()?;
             shm::write(file, COMPLETE)?;

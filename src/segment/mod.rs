@@ -39,6 +39,7 @@ use crate::layout::{
 use crate::sys::futex::Sleep;
 use crate::sys::lease::{self, Lease, Mode};
 use crate::sys::map::Map;
+use crate::sys::process::Who;
 use crate::sys::{poll, process, shm, socket};
 use crate::wait::Label;
 
@@ -211,7 +212,7 @@ impl SegmentOptions {
         let descriptor = file.try_clone().map_err(|e| crate::sys::io_error("dup", &e))?;
         let map = Map::of(&file, limit)?;
         let attached = new_attachment(name, file, map, self.participants)?;
-        self.fill_header(attached.header(), fixed, limit);
+        self.fill_header(attached.header(), fixed, limit)?;
         Ok((attached, descriptor))
     }
 
@@ -235,7 +236,7 @@ impl SegmentOptions {
         }
     }
 
-    fn fill_header(&self, header: &Header, committed: u64, limit: u64) {
+    fn fill_header(&self, header: &Header, committed: u64, limit: u64) -> Result<()> {
         header.layout_version.store(LAYOUT_VERSION, Relaxed);
         header.byte_order.store(BYTE_ORDER, Relaxed);
         header.word_bytes.store(WORD_BYTES, Relaxed);
@@ -243,11 +244,13 @@ impl SegmentOptions {
         header.flags.store(if self.ephemeral { EPHEMERAL } else { 0 }, Relaxed);
         header.participants.store(self.participants, Relaxed);
         header.limit.store(limit, Relaxed);
-        for (word, half) in header.boot_id.iter().zip(process::boot_id().chunks_exact(8)) {
+        for (word, half) in header.boot_id.iter().zip(process::boot_id()?.chunks_exact(8)) {
             word.store(u64::from_ne_bytes(half.try_into().expect("eight bytes")), Relaxed);
         }
+        header.check.store(shape_check(header.flags.load(Relaxed), self.participants, limit), Relaxed);
         header.committed.store(committed, Relaxed);
         header.magic.store(MAGIC, Release);
+        Ok(())
     }
 
     fn open_now(&self, name: &str) -> Result<Segment> {
@@ -325,8 +328,14 @@ fn check_header(name: &str, file: &File, len: u64) -> Result<(u64, u32)> {
     check_head(name, &bytes, len)
 }
 
-/// What is checked before anything else is believed: up to the boot's id.
-const HEAD_BYTES: usize = 56;
+/// What is checked before anything else is believed: up to the check of the shape.
+const HEAD_BYTES: usize = 64;
+
+/// The check word of what an opener must believe.
+fn shape_check(flags: u32, participants: u32, limit: u64) -> u64 {
+    let words = [u64::from(flags), participants.into(), limit];
+    layout::fnv(words.into_iter().flat_map(u64::to_le_bytes))
+}
 
 fn check_head(name: &str, bytes: &[u8; HEAD_BYTES], len: u64) -> Result<(u64, u32)> {
     let word = |at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
@@ -335,7 +344,11 @@ fn check_head(name: &str, bytes: &[u8; HEAD_BYTES], len: u64) -> Result<(u64, u3
         fail!(Unfinished, "segment {name:?} is unfinished ({len} bytes, no header); unlink it");
     }
     if word(0) != MAGIC {
-        fail!(NotASegment, "segment {name:?}: the file does not start as a segment does");
+        fail!(
+            NotASegment,
+            "segment {name:?}: the file starts with {:#018x}, a segment with {MAGIC:#018x}",
+            word(0)
+        );
     }
     let same = |what: &str, have: u32, want: u32| {
         if have == want {
@@ -350,20 +363,26 @@ fn check_head(name: &str, bytes: &[u8; HEAD_BYTES], len: u64) -> Result<(u64, u3
     same("layout version", half(8), LAYOUT_VERSION)?;
     same("word size", half(16), WORD_BYTES)?;
     same("lock protocol", half(20), LOCK_PROTOCOL)?;
-    let (participants, limit) = (half(28), word(32));
-    let known = half(24) & !EPHEMERAL == 0 && (1..=MAX_PARTICIPANTS).contains(&participants);
-    if !known || limit > 1 << 40 || limit < layout::arena_offset(participants) || !limit.is_multiple_of(4096)
-    {
+    let (flags, participants, limit) = (half(24), half(28), word(32));
+    let (check, have) = (shape_check(flags, participants, limit), word(56));
+    let known = flags & !EPHEMERAL == 0 && (1..=MAX_PARTICIPANTS).contains(&participants);
+    let sound = known && limit <= 1 << 40 && limit.is_multiple_of(4096);
+    if !sound || check != have || limit < layout::arena_offset(participants) {
         fail!(
             Corrupted,
-            "segment {name:?} is corrupted: {participants} participants, a limit of {limit} bytes"
+            "segment {name:?} is corrupted: its flags {flags:#x}, {participants} participants and limit of {limit} bytes have the check {check:#x}, not {have:#x}"
         );
     }
     if len < layout::arena_offset(participants) || len > limit {
         fail!(Corrupted, "segment {name:?} is truncated or corrupted: {len} bytes, a limit of {limit}");
     }
-    if bytes[40..56] != process::boot_id() {
-        fail!(StaleBoot, "segment {name:?} was made before the machine was last started; unlink it");
+    let (boot, now) = (&bytes[40..56], process::boot_id()?);
+    if boot != now {
+        let [boot, now] = [boot, &now].map(|id| id.iter().map(|b| format!("{b:02x}")).collect::<String>());
+        fail!(
+            StaleBoot,
+            "segment {name:?} was made before the machine was last started (boot {boot}, this one is {now}); unlink it"
+        );
     }
     Ok((limit, participants))
 }
@@ -403,9 +422,10 @@ impl Attached {
         registry.add(self);
         drop(registry);
         let slot = self.slot(label);
-        slot.pid.store(u64::from(process::pid()), Relaxed);
-        slot.start_time.store(process::start_time(), Relaxed);
-        for (word, half) in slot.command.iter().zip(process::command().chunks_exact(8)) {
+        let who = Who::myself();
+        slot.pid.store(who.pid.into(), Relaxed);
+        slot.start_time.store(who.start_time, Relaxed);
+        for (word, half) in slot.command.iter().zip(who.command.chunks_exact(8)) {
             word.store(u64::from_ne_bytes(half.try_into().expect("eight bytes")), Relaxed);
         }
         Ok(Arc::clone(self))
@@ -439,16 +459,19 @@ impl Attached {
         if !lease::try_lock(file, seat_byte(label), Mode::Exclusive)? {
             return Ok(false);
         }
-        self.label.store(label, Ordering::Relaxed);
         let seat = self.seat(label);
-        if seat.state != SEAT_FREE {
-            self.sweep_seat(label, seat);
-            self.leave_seat(label, seat);
+        // Who announced a sweep before we had the lease goes on with it; nobody else begins one now.
+        if !self.announced(label, seat) {
+            self.label.store(label, Ordering::Relaxed);
+            if seat.state != SEAT_FREE {
+                self.sweep_seat(label, seat);
+                self.leave_seat(label, seat);
+            }
+            if self.take_seat(label) {
+                return Ok(true);
+            }
+            self.label.store(0, Ordering::Relaxed);
         }
-        if self.take_seat(label) {
-            return Ok(true);
-        }
-        self.label.store(0, Ordering::Relaxed);
         lease::unlock(file, seat_byte(label))?;
         Ok(false)
     }

@@ -7,11 +7,15 @@
 //! Only the owner writes its list, by single stores; everybody may read it.
 //!
 //! ```text
-//!   entry:  0 ──listed──▶ (object, role) ──last handle closed──▶ (object, role | LEAVING) ──others told──▶ 0
+//!   entry:  0 ──listed──▶ (object, role) ──last handle closed──▶ (object, role | LEAVING)
+//!           ▲                                                          │ others told
+//!           └───────────────── freed if it was removed ──── (object, LEFT)
 //! ```
 //!
-//! A LEAVING entry does not count any more; it only tells a sweep what is left to be done if its owner dies
-//! before the others were told and a removed object was freed.
+//! A LEAVING entry does not count as a holder of the object, but keeps it from being freed while the others are told. A
+//! LEFT one only tells a sweep what remains to be done if its owner dies. The entries of a dead participant are taken
+//! as LEAVING in the state LEFT of its seat, and as LEFT ones in the state SWEPT, but for objects that another sweeper
+//! is still visiting; see [`recover`](super::recover).
 
 use std::collections::HashMap;
 
@@ -20,7 +24,7 @@ use super::fork::registry;
 use crate::atomic::{Acquire, AtomicU64, Relaxed, Release, SeqCst, fence};
 use crate::error::Result;
 use crate::kinds;
-use crate::layout::{INLINE_ENTRIES, ListPage, PAGE_ENTRIES, SEAT_LIVE, Slot};
+use crate::layout::{INLINE_ENTRIES, ListPage, PAGE_ENTRIES, SEAT_LEFT, SEAT_LIVE, SEAT_SWEPT, Slot};
 use crate::sys::clock::Deadline;
 use crate::wait::Label;
 
@@ -30,7 +34,9 @@ pub(super) fn pack(block: u64, role: u32) -> u64 {
 }
 
 /// Added to the role of an object that is being closed.
-pub(super) const LEAVING: u32 = 8;
+const LEAVING: u32 = 8;
+/// In place of a role: all that may be left to do is to free the object.
+const LEFT: u32 = 15;
 
 fn unpack(entry: u64) -> (u64, u32) {
     (entry >> 4, entry as u32 & 15)
@@ -182,7 +188,9 @@ impl Attached {
         word.store(pack(block, role | LEAVING), Release);
         open.held.remove(&pack(block, role));
         drop(registry);
-        let _ = self.leave(block, role);
+        self.tell(block, role);
+        word.store(pack(block, LEFT), Release);
+        let _ = self.leave(block);
         self.drop_position(position, word);
         Ok(())
     }
@@ -194,14 +202,18 @@ impl Attached {
         unsafe { &*self.open.get() }.held.len()
     }
 
-    /// Calls `visit` with object and role of each entry of a participant's list that counts, until it returns
-    /// true.
-    pub(super) fn entries_of(&self, label: Label, mut visit: impl FnMut(u64, u32) -> bool) -> bool {
-        self.all_entries_of(label, |block, role| role & LEAVING == 0 && visit(block, role))
+    /// Calls `visit` with object and role of each object that a participant holds, until it returns true.
+    pub(super) fn held_by(&self, label: Label, mut visit: impl FnMut(u64, u32) -> bool) -> bool {
+        self.entries_of(label, |block, role| role & LEAVING == 0 && visit(block, role))
     }
 
-    /// [`entries_of`](Self::entries_of), and of what the participant was closing.
-    pub(super) fn all_entries_of(&self, label: Label, mut visit: impl FnMut(u64, u32) -> bool) -> bool {
+    /// Calls `visit` with object and role of each object that a participant keeps from being freed.
+    pub(super) fn pinned_by(&self, label: Label, mut visit: impl FnMut(u64, u32) -> bool) -> bool {
+        self.entries_of(label, |block, role| role != LEFT && visit(block, role & !LEAVING))
+    }
+
+    /// Calls `visit` with each entry of a participant's list.
+    pub(super) fn entries_of(&self, label: Label, mut visit: impl FnMut(u64, u32) -> bool) -> bool {
         let slot = self.slot(label);
         let mut look = |entries: &[AtomicU64]| {
             entries.iter().any(|word| {
@@ -228,16 +240,19 @@ impl Attached {
         false
     }
 
-    /// Whether a participant that may still use it has the object open.
-    pub(super) fn lists(&self, label: Label, block: u64) -> bool {
-        self.seat(label).state == SEAT_LIVE && self.entries_of(label, |listed, _| listed == block)
+    /// Whether a participant, or who visits what a dead one had open, may still use the object.
+    pub(super) fn pins(&self, label: Label, block: u64) -> bool {
+        let seat = self.seat(label);
+        matches!(seat.state, SEAT_LIVE | SEAT_LEFT | SEAT_SWEPT)
+            && self.pinned_by(label, |listed, _| listed == block)
+            && (seat.state != SEAT_SWEPT || self.is_visited(label, seat))
     }
 
     /// The participants, dead ones that were not swept yet included, that have an object open in `role`.
     pub fn holders(&self, block: u64, role: u32) -> impl Iterator<Item = Label> {
         self.labels().filter(move |label| {
             self.seat(*label).state == SEAT_LIVE
-                && self.entries_of(*label, |listed, as_role| listed == block && as_role == role)
+                && self.held_by(*label, |listed, as_role| listed == block && as_role == role)
         })
     }
 

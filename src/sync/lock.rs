@@ -1,5 +1,6 @@
 //! A named lock: the [lock word](crate::latch) as an object of its own.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use crate::atomic::AtomicU32;
@@ -84,16 +85,21 @@ impl Lock {
     }
 
     /// Acquires the lock, and runs `repair` before anybody else can have it if its last owner died. If that
-    /// returns false, what the lock protects is declared beyond repair: see [`LockGuard::poison`].
+    /// returns false or panics, what the lock protects is declared beyond repair: see [`LockGuard::poison`].
     ///
     /// # Errors
     /// As of [`lock_until`](Self::lock_until), and `Poisoned`.
     pub fn lock_or_repair(&self, deadline: Deadline, repair: impl FnOnce() -> bool) -> Result<LockGuard<'_>> {
         let mut guard = self.lock_until(deadline)?;
         if guard.owner_died() {
-            if !repair() {
+            // What is not repaired, because it could not be or because that panicked, is not handed on as whole.
+            let repaired = catch_unwind(AssertUnwindSafe(repair));
+            if !matches!(repaired, Ok(true)) {
                 guard.poison()?;
-                return Err(ErrorKind::Poisoned.into());
+                return match repaired {
+                    Ok(_) => Err(ErrorKind::Poisoned.into()),
+                    Err(panic) => resume_unwind(panic),
+                };
             }
             guard.acquired = Acquired::Clean;
         }

@@ -3,15 +3,27 @@
 use std::fs;
 use std::sync::OnceLock;
 
+use super::fork::ForkLock;
+use super::io_error;
+use crate::error::{Error, ErrorKind, Result};
+
 /// The id of the machine's current boot.
-pub fn boot_id() -> [u8; 16] {
-    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+pub fn boot_id() -> Result<[u8; 16]> {
+    static ID: OnceLock<[u8; 16]> = OnceLock::new();
+    if let Some(id) = ID.get() {
+        return Ok(*id);
+    }
+    let path = "/proc/sys/kernel/random/boot_id";
+    let text = fs::read_to_string(path).map_err(|e| io_error(path, &e))?;
     let mut id = [0; 16];
     let digits: Vec<u8> = text.bytes().filter_map(|b| char::from(b).to_digit(16)).map(|d| d as u8).collect();
+    if digits.len() != 32 {
+        return Err(Error::new(ErrorKind::System, format!("{path} holds no boot id: {text:?}")));
+    }
     for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
         *byte = pair[0] << 4 | pair[1];
     }
-    id
+    Ok(*ID.get_or_init(|| id))
 }
 
 /// The process id, in its own pid namespace (async-signal-safe).
@@ -26,22 +38,41 @@ pub fn user() -> u32 {
     unsafe { libc::geteuid() }
 }
 
-/// When this process started, in clock ticks since boot (field 22 of `/proc/self/stat`).
-pub fn start_time() -> u64 {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    stat.rsplit_once(')')
-        .and_then(|(_, rest)| rest.split_ascii_whitespace().nth(19)?.parse().ok())
-        .unwrap_or(0)
+/// What people want to know of a process.
+#[derive(Clone, Copy)]
+pub struct Who {
+    /// The process id, in its own pid namespace.
+    pub pid: u32,
+    /// When it started, in clock ticks since boot (field 22 of `/proc/self/stat`).
+    pub start_time: u64,
+    /// The name of its command, cut to 16 bytes.
+    pub command: [u8; 16],
 }
 
-/// The command name of this process, cut to 16 bytes.
-pub fn command() -> [u8; 16] {
-    let name = fs::read("/proc/self/comm").unwrap_or_default();
-    let mut out = [0; 16];
-    for (to, from) in out.iter_mut().zip(name.iter().take_while(|b| **b != b'\n')) {
-        *to = *from;
+impl Who {
+    /// This process. What was read once in a process is not read again.
+    pub fn myself() -> Self {
+        static KNOWN: ForkLock<Option<Who>> = ForkLock::new(None);
+        // Of a thread that held the lock at a fork nobody releases it in the child.
+        let Some(mut known) = KNOWN.try_lock() else { return Self::read() };
+        match *known {
+            Some(who) if who.pid == pid() => who,
+            _ => *known.insert(Self::read()),
+        }
     }
-    out
+
+    fn read() -> Self {
+        let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        // 12345 (command) S 1 ...: the command may hold anything, also parentheses.
+        let (before, after) = stat.rsplit_once(')').unwrap_or_default();
+        let name = before.split_once('(').map_or("", |(_, name)| name);
+        let mut command = [0; 16];
+        for (to, from) in command.iter_mut().zip(name.bytes()) {
+            *to = from;
+        }
+        let start_time = after.split_ascii_whitespace().nth(19).and_then(|field| field.parse().ok());
+        Self { pid: pid(), start_time: start_time.unwrap_or(0), command }
+    }
 }
 
 /// The number of the processor that this thread runs on at the moment.
