@@ -3,15 +3,16 @@
 use std::ffi::{c_char, c_void};
 
 use super::segment::shc_segment;
-use super::{Handle, Out, SHC_OK, bytes, bytes_mut, deadline, guard, handle, shc_status, shc_type, text};
+use super::{
+    Handle, Out, SHC_OK, Tagged, bytes, bytes_mut, deadline, guard, handle, shc_status, shc_type, text,
+};
 use crate::cell::RawArray;
 use crate::error::fail;
 use crate::segment::handle::Verb;
 
 /// An array of fixed length. Any thread may use it, and so may a forked child. Close it with shc_array_close.
 pub struct shc_array {
-    tag: u64,
-    inner: RawArray,
+    tagged: Tagged<RawArray>,
 }
 handle!(shc_array, RawArray, b"shc_arry");
 

@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_void};
 
 use super::segment::shc_segment;
-use super::{Handle, Out, SHC_OK, deadline, guard, handle, shc_status, text};
+use super::{Handle, Out, SHC_OK, Tagged, deadline, guard, handle, shc_status, text};
 use crate::error::{Result, fail};
 use crate::segment::Segment;
 use crate::sync::Barrier;
@@ -11,8 +11,7 @@ use crate::sync::Barrier;
 /// A meeting point: each of a fixed number of parties waits until all have come. It breaks when one who has come is
 /// killed, gives up or aborts it, until it is reset. Close it with shc_barrier_close.
 pub struct shc_barrier {
-    tag: u64,
-    inner: Barrier,
+    tagged: Tagged<Barrier>,
 }
 handle!(shc_barrier, Barrier, b"shc_barr");
 

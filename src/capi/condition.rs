@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_void};
 
 use super::segment::shc_segment;
-use super::{Handle, Out, SHC_OK, deadline, guard, handle, shc_status, text};
+use super::{Handle, Out, SHC_OK, Tagged, deadline, guard, handle, shc_status, text};
 use crate::error::{Result, fail};
 use crate::segment::Segment;
 use crate::sync::Condition;
@@ -11,8 +11,7 @@ use crate::sync::Condition;
 /// A condition variable with its lock, which is reentrant. Only who holds the lock waits and notifies. A notification
 /// that is spent on a process which dies passes on. Close it with shc_condition_close.
 pub struct shc_condition {
-    tag: u64,
-    inner: Condition,
+    tagged: Tagged<Condition>,
 }
 handle!(shc_condition, Condition, b"shc_cond");
 

@@ -3,15 +3,14 @@
 use std::ffi::c_char;
 
 use super::segment::shc_segment;
-use super::{Handle, Out, SHC_OK, deadline, guard, handle, shc_status, text};
+use super::{Handle, Out, SHC_OK, Tagged, deadline, guard, handle, shc_status, text};
 use crate::error::Result;
 use crate::segment::Segment;
 use crate::sync::Event;
 
 /// A flag that can be waited for. Any thread may use it, and so may a forked child. Close it with shc_event_close.
 pub struct shc_event {
-    tag: u64,
-    inner: Event,
+    tagged: Tagged<Event>,
 }
 handle!(shc_event, Event, b"shc_evnt");
 

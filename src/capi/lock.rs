@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_void};
 
 use super::segment::shc_segment;
-use super::{Handle, Out, SHC_OK, SHC_OWNER_DIED, deadline, guard, handle, shc_status, text};
+use super::{Handle, Out, SHC_OK, SHC_OWNER_DIED, Tagged, deadline, guard, handle, shc_status, text};
 use crate::error::{Result, fail};
 use crate::latch::{Acquired, LockWord};
 use crate::segment::Segment;
@@ -14,8 +14,7 @@ use crate::sys::clock::Deadline;
 /// process. It stays with the parent when that forks. Close it with shc_lock_close; with its last handle a process gives
 /// up a lock that it holds, as its death would.
 pub struct shc_lock {
-    tag: u64,
-    inner: Lock,
+    tagged: Tagged<Lock>,
 }
 handle!(shc_lock, Lock, b"shc_lock");
 

@@ -30,7 +30,9 @@ mod value;
 
 use std::cell::RefCell;
 use std::ffi::{CStr, c_char};
+use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
 
 use crate::error::{Error, ErrorKind, Result, fail};
 use crate::sys::clock::Deadline;
@@ -210,8 +212,20 @@ trait Handle: Sized + 'static {
     fn tag(&mut self) -> &mut u64;
     fn inner(&self) -> &Self::Inner;
 
+    /// Handles that were closed, with no inner object any more: their memory stays a handle's, of the same type, so
+    /// that the tag of one that is used after it was closed can be read. Only tried for, never waited for: in a forked
+    /// child somebody who does not exist may have it.
+    fn closed() -> &'static Mutex<Vec<usize>>;
+
     fn give(inner: Self::Inner) -> *mut Self {
-        Box::into_raw(Box::new(Self::over(inner)))
+        match Self::closed().try_lock().ok().and_then(|mut closed| closed.pop()) {
+            None => Box::into_raw(Box::new(Self::over(inner))),
+            Some(address) => {
+                let handle = std::ptr::with_exposed_provenance_mut::<Self>(address);
+                unsafe { handle.write(Self::over(inner)) };
+                handle
+            }
+        }
     }
 
     unsafe fn borrow<'a>(handle: *const Self) -> Result<&'a Self::Inner> {
@@ -232,27 +246,44 @@ trait Handle: Sized + 'static {
             unsafe {
                 Self::borrow(handle)?;
                 *(*handle).tag() = 0;
-                drop(Box::from_raw(handle));
+                std::ptr::drop_in_place(handle);
+                match Self::closed().try_lock() {
+                    Ok(mut closed) => closed.push(handle.expose_provenance()),
+                    Err(_) => drop(Box::from_raw(handle.cast::<MaybeUninit<Self>>())),
+                }
             }
             Ok(SHC_OK)
         })
     }
 }
 
-/// Makes a struct of a tag and an inner object a handle.
+/// What a handle consists of.
+#[repr(C)]
+struct Tagged<T> {
+    tag: u64,
+    inner: T,
+}
+
+/// Makes a struct around a [`Tagged`] object a handle.
 macro_rules! handle {
     ($name:ident, $inner:ty, $tag:literal) => {
         impl $crate::capi::Handle for $name {
             type Inner = $inner;
             const TAG: u64 = u64::from_be_bytes(*$tag);
+            fn closed() -> &'static std::sync::Mutex<Vec<usize>> {
+                static CLOSED: std::sync::Mutex<Vec<usize>> = std::sync::Mutex::new(Vec::new());
+                &CLOSED
+            }
             fn over(inner: $inner) -> Self {
-                Self { tag: Self::TAG, inner }
+                // Whatever the type of a handle, its tag is where any other's is.
+                const { assert!(std::mem::offset_of!(Self, tagged) == 0) };
+                Self { tagged: $crate::capi::Tagged { tag: Self::TAG, inner } }
             }
             fn tag(&mut self) -> &mut u64 {
-                &mut self.tag
+                &mut self.tagged.tag
             }
             fn inner(&self) -> &$inner {
-                &self.inner
+                &self.tagged.inner
             }
         }
     };
@@ -332,13 +363,18 @@ unsafe fn options<T: Copy>(given: *const T, default: T) -> Result<T> {
 }
 
 fn deadline(timeout_ns: i64) -> Result<Deadline> {
+    check_timeout(timeout_ns)?;
+    Ok(Deadline::from_ns(timeout_ns))
+}
+
+fn check_timeout(timeout_ns: i64) -> Result<()> {
     if timeout_ns < -1 {
         fail!(
             InvalidArgument,
             "a timeout is -1 (for ever), 0 (try) or a number of nanoseconds; got {timeout_ns}"
         );
     }
-    Ok(Deadline::from_ns(timeout_ns))
+    Ok(())
 }
 
 /// Copies a string into a buffer with a NUL behind it.

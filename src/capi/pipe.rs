@@ -6,7 +6,8 @@ use std::ops::Deref;
 use super::item::{copy_out, shc_item, shc_slot, too_small};
 use super::segment::shc_segment;
 use super::{
-    Handle, Out, SHC_OK, bytes, bytes_mut, check_len, deadline, guard, handle, options, shc_status, text,
+    Handle, Out, SHC_OK, Tagged, bytes, bytes_mut, check_len, deadline, guard, handle, options, shc_status,
+    text,
 };
 use crate::error::{Result, fail};
 use crate::pipe::{End, Pipe, PipeOptions, Received};
@@ -15,8 +16,7 @@ use crate::sys::fork::ForkLock;
 /// One end of a pipe. Any thread may use it, and so may a forked child, which holds the end as well. Close it
 /// with shc_pipe_close.
 pub struct shc_pipe {
-    tag: u64,
-    inner: Lender,
+    tagged: Tagged<Lender>,
 }
 handle!(shc_pipe, Lender, b"shc_pipe");
 

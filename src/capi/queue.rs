@@ -5,7 +5,8 @@ use std::ffi::{c_char, c_void};
 use super::item::{copy_out, shc_buffer, shc_item, shc_slot};
 use super::segment::shc_segment;
 use super::{
-    Handle, Out, SHC_OK, bytes, bytes_mut, check_len, deadline, guard, handle, options, shc_status, text,
+    Handle, Out, SHC_OK, Tagged, bytes, bytes_mut, check_len, check_timeout, deadline, guard, handle,
+    options, shc_status, text,
 };
 use crate::error::{Result, fail};
 use crate::queue::{Queue, QueueOptions};
@@ -15,8 +16,7 @@ use crate::sys::clock::Deadline;
 /// A bounded first-in, first-out queue of byte strings, for any number of putters and getters. Any thread may
 /// use it, and so may a forked child. Close it with shc_queue_close.
 pub struct shc_queue {
-    tag: u64,
-    inner: Queue,
+    tagged: Tagged<Queue>,
 }
 handle!(shc_queue, Queue, b"shc_quue");
 
@@ -189,6 +189,7 @@ pub unsafe extern "C" fn shc_queue_get(
         let len = Out::new(len)?;
         let queue = shc_queue::borrow(queue)?;
         let buffer = bytes_mut(buffer, size)?;
+        check_timeout(timeout_ns)?;
         let copy = |item: &[u8]| {
             buffer[..item.len()].copy_from_slice(item);
             item.len()

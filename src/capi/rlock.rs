@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 
 use super::segment::shc_segment;
-use super::{Handle, Out, SHC_OK, deadline, guard, handle, shc_status, text};
+use super::{Handle, Out, SHC_OK, Tagged, deadline, guard, handle, shc_status, text};
 use crate::error::Result;
 use crate::segment::Segment;
 use crate::sync::RLock;
@@ -11,8 +11,7 @@ use crate::sync::RLock;
 /// A lock that the thread which holds it can take again; it is free when that thread has released it as often. If
 /// the owner's process is killed, the next one to acquire it is told. Close it with shc_rlock_close.
 pub struct shc_rlock {
-    tag: u64,
-    inner: RLock,
+    tagged: Tagged<RLock>,
 }
 handle!(shc_rlock, RLock, b"shc_rlck");
 

@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 
 use super::segment::shc_segment;
-use super::{Handle, Out, SHC_OK, deadline, guard, handle, shc_status, text};
+use super::{Handle, Out, SHC_OK, Tagged, deadline, guard, handle, shc_status, text};
 use crate::error::Result;
 use crate::segment::Segment;
 use crate::sync::RwLock;
@@ -11,8 +11,7 @@ use crate::sync::RwLock;
 /// A lock that any number of readers hold together, or one writer alone. Not recursive. If a writer is killed, those who
 /// acquire it next are told; readers that are killed are forgotten. Close it with shc_rwlock_close.
 pub struct shc_rwlock {
-    tag: u64,
-    inner: RwLock,
+    tagged: Tagged<RwLock>,
 }
 handle!(shc_rwlock, RwLock, b"shc_rwlk");
 

@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_void};
 use std::os::fd::{BorrowedFd, IntoRawFd};
 use std::time::{Duration, Instant};
 
-use super::{Handle, Out, SHC_OK, guard, handle, options, put_text, shc_status, text};
+use super::{Handle, Out, SHC_OK, Tagged, guard, handle, options, put_text, shc_status, text};
 use crate::error::{ErrorKind, Result, fail};
 use crate::layout::Kind;
 use crate::segment::{Segment, SegmentOptions};
@@ -12,8 +12,7 @@ use crate::segment::{Segment, SegmentOptions};
 /// A segment that this process is attached to. Any thread may use it, and so may a forked child, which is a
 /// participant of its own. Close it with shc_segment_close.
 pub struct shc_segment {
-    tag: u64,
-    inner: Segment,
+    tagged: Tagged<Segment>,
 }
 handle!(shc_segment, Segment, b"shc_sgmt");
 

@@ -8,7 +8,7 @@ use super::lock::shc_lock;
 use super::pipe::shc_pipe;
 use super::queue::shc_queue;
 use super::semaphore::shc_semaphore;
-use super::{Handle, Out, SHC_OK, check_len, deadline, guard, handle, shc_status};
+use super::{Handle, Out, SHC_OK, Tagged, check_len, deadline, guard, handle, shc_status};
 use crate::error::{Result, fail};
 use crate::select::{Bell, Interest, wait_any};
 
@@ -93,8 +93,7 @@ pub unsafe extern "C" fn shc_wait_any(
 /// A descriptor for loops of other people's (epoll, asyncio, libuv) that becomes readable when an object may have become
 /// ready. While it is armed a thread of this library sleeps for it, one for all. Close it with shc_bell_close.
 pub struct shc_bell {
-    tag: u64,
-    inner: Bell,
+    tagged: Tagged<Bell>,
 }
 handle!(shc_bell, Bell, b"shc_bell");
 

@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 
 use super::segment::shc_segment;
-use super::{Handle, Out, SHC_OK, deadline, guard, handle, shc_status, text};
+use super::{Handle, Out, SHC_OK, Tagged, deadline, guard, handle, shc_status, text};
 use crate::error::{Result, fail};
 use crate::segment::Segment;
 use crate::sync::{Semaphore, SemaphoreOptions};
@@ -11,8 +11,7 @@ use crate::sync::{Semaphore, SemaphoreOptions};
 /// A counting semaphore. Any thread may use it, and so may a forked child. A process that is killed does not
 /// give back what it had acquired. Close it with shc_semaphore_close.
 pub struct shc_semaphore {
-    tag: u64,
-    inner: Semaphore,
+    tagged: Tagged<Semaphore>,
 }
 handle!(shc_semaphore, Semaphore, b"shc_sema");
 

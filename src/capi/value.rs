@@ -3,15 +3,16 @@
 use std::ffi::{c_char, c_void};
 
 use super::segment::shc_segment;
-use super::{Handle, Out, SHC_OK, bytes, bytes_mut, deadline, guard, handle, shc_status, shc_type, text};
+use super::{
+    Handle, Out, SHC_OK, Tagged, bytes, bytes_mut, deadline, guard, handle, shc_status, shc_type, text,
+};
 use crate::cell::{ElementType, Number, RawValue, typecode_size};
 use crate::error::{Result, fail};
 use crate::segment::handle::Verb;
 
 /// A single value. Any thread may use it, and so may a forked child. Close it with shc_value_close.
 pub struct shc_value {
-    tag: u64,
-    inner: RawValue,
+    tagged: Tagged<RawValue>,
 }
 handle!(shc_value, RawValue, b"shc_valu");
 

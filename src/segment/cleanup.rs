@@ -18,17 +18,6 @@ const GLANCES: usize = 4;
 /// Of how many.
 const MOST_NAMES: usize = 1000;
 
-/// Takes the name from the segment that has it now.
-pub fn unlink(name: &str) -> Result<()> {
-    // Marking it is a courtesy to who is attaching at this moment: he would see the missing link as well.
-    if let Ok(file) = shm::open(name)
-        && super::check_header(name, &file, shm::stat(&file)?.len).is_ok()
-    {
-        mark_gone(&file);
-    }
-    shm::unlink(name)
-}
-
 fn mark_gone(file: &File) {
     use std::os::unix::fs::FileExt;
     let at = std::mem::offset_of!(crate::layout::Header, gone) as u64;

@@ -47,7 +47,7 @@ use crate::wait::Label;
 /// is stopped.
 const OPEN_TRIES: u32 = 5_000;
 /// How often all seats are looked at before the table is said to be full.
-const SEAT_ROUNDS: u32 = 3;
+const SEAT_ROUNDS: u32 = 50;
 
 /// The longest name of a segment, in bytes.
 pub const SEGMENT_NAME_MAX: usize = 200;
@@ -445,7 +445,10 @@ impl Attached {
                 }
             }
             // A seat that somebody else is sweeping at this moment is free in a moment.
-            std::thread::yield_now();
+            if !self.labels().any(|label| self.is_dead(label)) {
+                break;
+            }
+            let _ = poll::pause();
         }
         fail!(
             TableFull,
@@ -618,7 +621,7 @@ impl Segment {
     /// has left.
     pub fn unlink(name: &str) -> Result<()> {
         check_name(name)?;
-        cleanup::unlink(name)
+        shm::unlink(name) // who is attaching at this moment sees that the link is missing
     }
 
     /// The names of all segments of this machine that this process may see.

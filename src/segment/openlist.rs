@@ -148,6 +148,9 @@ impl Attached {
             self.hold_entry(entry, position, word);
             return Ok(true);
         }
+        // Who removed it may have seen the entry, and left the object to us.
+        word.store(pack(block, LEFT), Release);
+        let _ = self.leave(block);
         self.drop_position(position, word);
         Ok(false)
     }

@@ -21,7 +21,7 @@ use crate::segment::Segment;
 use crate::segment::attach::{Attached, Shared};
 use crate::segment::handle::{Part, Placed, Request, Verb};
 use crate::sys::clock::Deadline;
-use crate::wait::{Label, WaitWord};
+use crate::wait::{Label, Peers, WaitWord};
 
 /// A barrier in memory; one word per party follows: the round above 12 bits of label.
 #[repr(C, align(128))]
@@ -156,6 +156,10 @@ impl Barrier {
             return self.wait_with(deadline, action);
         }
         if number + 1 == arrivals.len() {
+            // With nobody asleep here, nobody has looked yet whether those who came before still live.
+            let others = arrivals.iter().map(|word| (word.load(Relaxed) & 0xfff) as Label);
+            others.filter(|label| *label != me).for_each(|label| self.seg().check(label));
+            self.check_broken(round)?;
             self.finish(round, action)?;
             return Ok(number);
         }

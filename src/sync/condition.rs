@@ -275,15 +275,17 @@ fn notify_oldest(part: &Part<'_>, cell: &ConditionCell) -> bool {
 pub(crate) fn recover(part: &Part<'_>, dead: Label) {
     let Ok(cell) = part.at::<ConditionCell>(0) else { return };
     for waiter in waiters(part, cell) {
-        let state = waiter.state.load(Acquire);
-        if state == 0 || label(state) != dead {
-            continue;
+        let mut state = waiter.state.load(Acquire);
+        while state != 0 && label(state) == dead {
+            // Passed on first: a sweep that dies in between is begun again, and one wake too many does no harm.
+            if state & STATE == NOTIFIED {
+                notify_oldest(part, cell);
+            }
+            match waiter.state.cas(state, 0) {
+                Ok(_) => break,
+                Err(now) => state = now, // notified meanwhile, by somebody who did not know that it was dead
+            }
         }
-        // Passed on first: a sweep that dies in between is begun again, and one wake too many does no harm.
-        if state & STATE == NOTIFIED {
-            notify_oldest(part, cell);
-        }
-        let _ = waiter.state.cas(state, 0);
     }
     cell.lock.recover(dead);
 }

@@ -86,8 +86,9 @@ pub fn give_way() {
     std::thread::yield_now();
 }
 
-/// Whether spinning can pay: more than one processor is available to this process.
+/// Whether there is more than one processor for others to run on, wherever this process may.
 pub fn many_processors() -> bool {
     static MANY: OnceLock<bool> = OnceLock::new();
-    *MANY.get_or_init(|| std::thread::available_parallelism().is_ok_and(|n| n.get() > 1))
+    // SAFETY: sysconf has no preconditions.
+    *MANY.get_or_init(|| unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) } > 1)
 }
