@@ -49,6 +49,7 @@ tools:
 build: tools
 	$(CARGO) build --release $(FEATURES) --lib --bins --examples
 	@.ci/soname.sh
+	@'$(PYTHON)' python/build_companion.py '$(TARGET)/release'
 
 venv: $(VENV_READY)
 $(VENV_READY): python/requirements-dev.txt .ci/venv.sh
@@ -91,6 +92,7 @@ test-c: build
 
 test-python: build venv
 	cd python && '$(VENV_BIN)/python' -m pytest tests
+	cd python && SHARECELL_PURE=1 '$(VENV_BIN)/python' -m pytest tests
 
 test-examples: build venv
 	@tests/run-programs.sh examples

@@ -189,6 +189,9 @@ class SegmentInfo(ctypes.Structure):
 # What shc_barrier_wait_with and the like call.
 Action = ctypes.CFUNCTYPE(c_bool, c_void_p)
 
+# What shc_queue_get_with and shc_pipe_recv_with call.
+Take = ctypes.CFUNCTYPE(c_bool, c_void_p, c_void_p, c_size_t)
+
 _Status = c_int32
 _P = c_void_p
 _Name = c_char_p
@@ -278,6 +281,7 @@ PROTOTYPES: dict[str, tuple[Any, ...]] = {
     "shc_pipe_close": (_Status, _P),
     "shc_pipe_send": (_Status, _P, _P, c_size_t, c_int64),
     "shc_pipe_recv": (_Status, _P, _P, c_size_t, c_int64, _OutSize),
+    "shc_pipe_recv_with": (_Status, _P, c_int64, Take, _P, _OutBool),
     "shc_pipe_recv_in_place": (_Status, _P, c_int64, _Claim),
     "shc_pipe_release": (_Status, _P, _Claim),
     "shc_pipe_put_back": (_Status, _P, _Claim),
@@ -296,6 +300,7 @@ PROTOTYPES: dict[str, tuple[Any, ...]] = {
     "shc_queue_put_many": (_Status, _P, _Buffers, c_size_t, c_int64, _OutSize),
     "shc_queue_get": (_Status, _P, _P, c_size_t, c_int64, _OutSize),
     "shc_queue_get_many": (_Status, _P, _P, c_size_t, _OutSize, c_size_t, c_int64, _OutSize),
+    "shc_queue_get_with": (_Status, _P, c_size_t, c_int64, Take, _P, _OutSize),
     "shc_queue_recv": (_Status, _P, c_int64, _Claim),
     "shc_queue_release": (_Status, _P, _Claim),
     "shc_queue_put_back": (_Status, _P, _Claim),
@@ -384,7 +389,8 @@ PROTOTYPES: dict[str, tuple[Any, ...]] = {
 }
 
 
-def _library_path() -> Path:
+def library_path() -> Path:
+    """Where the shared library is."""
     named = os.environ.get("SHARECELL_LIBRARY")
     path = Path(named) if named else Path(__file__).with_name("libsharecell.so")
     if path.is_file():
@@ -408,7 +414,7 @@ def _declare(library: ctypes.CDLL) -> None:
 
 
 def _load() -> tuple[ctypes.CDLL, ctypes.PyDLL]:
-    path = _library_path()
+    path = library_path()
     try:
         slow, quick = ctypes.CDLL(str(path)), ctypes.PyDLL(str(path))
     except OSError as error:
@@ -425,6 +431,11 @@ def _load() -> tuple[ctypes.CDLL, ctypes.PyDLL]:
 
 
 slow, quick = _load()
+
+
+def addresses(names: tuple[str, ...]) -> tuple[int, ...]:
+    """Where the functions of the library are, for who calls them from C."""
+    return tuple(ctypes.cast(quick[name], c_void_p).value or 0 for name in names)
 
 
 def version() -> str:

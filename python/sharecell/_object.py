@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import pickle
 import weakref
 from collections.abc import Iterable
 from itertools import starmap
@@ -190,6 +191,10 @@ class SharedObject:
             if outcome[0] not in _UNSETTLED:
                 return outcome[0]
 
+    @staticmethod
+    def _patience(block: bool, timeout: float | None) -> float | None:
+        return patience(block, timeout)
+
     def _restore_arguments(self) -> tuple[Any, ...]:
         return ()
 
@@ -210,6 +215,19 @@ class SharedObject:
     def __repr__(self) -> str:
         state = "closed " if self._handle is None else ""
         return f"<{state}sharecell.{type(self).__name__} {self._name!r} in {self._segment.name!r}>"
+
+
+class Pickling:
+    """How objects become the bytes of items and messages, and again objects.
+
+    None, bools, ints, floats, short texts and bytes may take a shorter way, whose bytes are a pickle, too.
+    """
+
+    _loads: Any = staticmethod(pickle.loads)
+
+    @staticmethod
+    def _dumps(obj: Any) -> bytes:
+        return pickle.dumps(obj, 5)
 
 
 def restore(cls: type[SharedObject], segment: Segment, name: str, *arguments: Any) -> SharedObject:

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from . import _native
+from ._companion import fast
 from ._element import Element, Scalar, element
 from ._object import SharedObject, WeakList, encode_name, unsigned
 from .errors import BusyError, OutOfRangeError, TooLargeError, WrongSizeError
-from .lock import ObjectLock
+from .lock import ArrayLock, ObjectLock
 from .value import Closed
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ __all__ = ["Array"]
 _LONG = 1 << 16
 
 
+@fast("Array")
 class Array(SharedObject):
     """An array of fixed length, of a typecode or of a ctypes type without pointers in it.
 
@@ -89,9 +91,14 @@ class Array(SharedObject):
         array._view = None
         if isinstance(element, Scalar):
             array._view = memoryview(array._memory()).cast("B").cast(element.format)
+        address = array._address if isinstance(element, Scalar) else 0
+        array._place(address or 0, element.typecode or "c", array._len, ArrayLock)
         if data:
             array._write(0, data)
         return array
+
+    def _place(self, address: int, typecode: str, count: int, lock: type) -> None:
+        """Tells the companion where it is; 0 if only Python can use it."""
 
     def _restore_arguments(self) -> tuple[Any, ...]:
         return (self._element.spec,)
@@ -223,7 +230,7 @@ class Array(SharedObject):
 
     def get_lock(self) -> ObjectLock:
         """The array's lock. It does not keep others from reading and writing without it."""
-        return ObjectLock(self, "shc_array_lock", "shc_array_unlock")
+        return ArrayLock(self)
 
     def _text(self, attribute: str) -> None:
         if self._element.typecode != "c":

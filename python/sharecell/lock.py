@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from . import _native
 from ._async import until
+from ._companion import fast
 from ._object import SharedObject, encode_name, patience
 from .errors import PoisonedError, check
 
@@ -100,6 +101,7 @@ class _Lockable:
         return partial(self._exit, self._handle)
 
 
+@fast("Lock")
 class Lock(_Lockable, SharedObject):  # type: ignore[misc]
     """A mutual exclusion lock for threads of any number of processes. Not recursive.
 
@@ -197,6 +199,7 @@ class Lock(_Lockable, SharedObject):  # type: ignore[misc]
         return True
 
 
+@fast("RLock")
 class RLock(_Lockable, SharedObject):  # type: ignore[misc]
     """A lock that the thread which holds it can take again.
 
@@ -240,29 +243,14 @@ class RLock(_Lockable, SharedObject):  # type: ignore[misc]
         return int(self._ask(_native.quick.shc_rlock_holder, _native.out_u32()))
 
 
-_EXITS = {
-    name: _native.exit_function(name, check)
-    for name in (
-        "shc_value_unlock",
-        "shc_array_unlock",
-        "shc_rwlock_release_read",
-        "shc_rwlock_release_write",
-    )
-}
-
-
 class ObjectLock(_Lockable):
     """The lock of a value or an array, or one side of a RwLock.
 
     It is open as long as that is; all else is as for Lock.
     """
 
-    def __init__(self, shared: SharedObject, lock: str, unlock: str) -> None:
+    def __init__(self, shared: SharedObject) -> None:
         self._owner = shared
-        self._try = getattr(_native.quick, lock)
-        self._wait_for = getattr(_native.slow, lock)
-        self._unlock = getattr(_native.quick, unlock)
-        self._exit = _EXITS[unlock]
 
     def _shared(self) -> SharedObject:
         return self._owner
@@ -282,3 +270,41 @@ class ObjectLock(_Lockable):
 
     def __repr__(self) -> str:
         return f"<lock of {self._owner!r}>"
+
+
+@fast("ValueLock")
+class ValueLock(ObjectLock):
+    """The lock of a value."""
+
+    _try = _native.quick.shc_value_lock
+    _wait_for = _native.slow.shc_value_lock
+    _unlock = _native.quick.shc_value_unlock
+    _exit = _native.exit_function("shc_value_unlock", check)
+
+
+@fast("ArrayLock")
+class ArrayLock(ObjectLock):
+    """The lock of an array."""
+
+    _try = _native.quick.shc_array_lock
+    _wait_for = _native.slow.shc_array_lock
+    _unlock = _native.quick.shc_array_unlock
+    _exit = _native.exit_function("shc_array_unlock", check)
+
+
+class ReadLock(ObjectLock):
+    """The readers' side of a RwLock."""
+
+    _try = _native.quick.shc_rwlock_acquire_read
+    _wait_for = _native.slow.shc_rwlock_acquire_read
+    _unlock = _native.quick.shc_rwlock_release_read
+    _exit = _native.exit_function("shc_rwlock_release_read", check)
+
+
+class WriteLock(ObjectLock):
+    """The writers' side of a RwLock."""
+
+    _try = _native.quick.shc_rwlock_acquire_write
+    _wait_for = _native.slow.shc_rwlock_acquire_write
+    _unlock = _native.quick.shc_rwlock_release_write
+    _exit = _native.exit_function("shc_rwlock_release_write", check)

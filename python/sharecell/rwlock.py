@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _native
 from ._object import SharedObject, encode_name
-from .lock import ObjectLock
+from .lock import ObjectLock, ReadLock, WriteLock
 
 if TYPE_CHECKING:
     from .segment import Segment
@@ -52,11 +52,11 @@ class RwLock(SharedObject):
 
     def read(self) -> ObjectLock:
         """The readers' side, for a `with` block."""
-        return ObjectLock(self, "shc_rwlock_acquire_read", "shc_rwlock_release_read")
+        return ReadLock(self)
 
     def write(self) -> ObjectLock:
         """The writers' side, for a `with` block."""
-        return ObjectLock(self, "shc_rwlock_acquire_write", "shc_rwlock_release_write")
+        return WriteLock(self)
 
     def acquire_read(self, block: bool = True, timeout: float | None = None) -> bool:
         """Acquires it with other readers; whether that was possible in `timeout` seconds, None for ever."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from . import _native
 from ._async import until
+from ._companion import fast
 from ._object import SharedObject, encode_name, patience, unsigned
 from .errors import check
 
@@ -23,6 +24,7 @@ _release = _native.quick.shc_semaphore_release
 _exit = _native.exit_function("shc_semaphore_release", check)
 
 
+@fast("Semaphore")
 class Semaphore(SharedObject):
     """A counting semaphore for threads of any number of processes.
 
