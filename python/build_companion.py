@@ -2,8 +2,8 @@
 
 usage: build_companion.py DIRECTORY
 
-It needs a C compiler and the headers of any CPython from 3.10 on: what comes out serves them all. Where one of
-them is missing it says so, and the package works without the companion, by ctypes alone.
+It needs a C compiler and the headers of any CPython from 3.10 on: what comes out serves them all. Where one
+of them is missing it says so, and the package works without the companion, by ctypes alone.
 """
 
 import os

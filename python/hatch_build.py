@@ -1,4 +1,4 @@
-"""Builds the shared library with cargo and its companion with the C compiler, and puts them into the wheel."""
+"""Builds the shared library with cargo and its companion with the C compiler, and puts both in the wheel."""
 
 import json
 import os

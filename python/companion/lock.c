@@ -173,17 +173,26 @@ static Shared *itself(PyObject *self) { return (Shared *)self; }
 
 LOCK_METHODS(lock, itself, shc_lock_acquire, shc_lock_release);
 LOCK_METHODS(rlock, itself, shc_rlock_acquire, shc_rlock_release);
+LOCK_METHODS(condition, itself, shc_condition_acquire, shc_condition_release);
 LOCK_METHODS(value_lock, owner_of, shc_value_lock, shc_value_unlock);
 LOCK_METHODS(array_lock, owner_of, shc_array_lock, shc_array_unlock);
 
 /* Semaphores: as a lock, but that several permits can be given back at once. */
 static shc_status give_one(void *pointer) { return library.shc_semaphore_release(pointer, 1); }
 
+static bool is_one(PyObject *n) {
+    int overflow;
+    return PyLong_CheckExact(n) && PyLong_AsLongAndOverflow(n, &overflow) == 1;
+}
+
 static PyObject *semaphore_release_n(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames) {
     static const char *const names[] = {"n"};
     PyObject *given[1] = {NULL};
     if ((n != 0 || kwnames != NULL) && collect(names, 1, given, args, n, kwnames) < 0) { return NULL; }
-    if (given[0] != NULL) { return PyObject_CallMethod(self, "_pure_release", "O", given[0]); }
+    /* Python answers for all numbers but this one. */
+    if (given[0] != NULL && !is_one(given[0])) {
+        return PyObject_CallMethod(self, "_pure_release", "O", given[0]);
+    }
     return release(itself(self), give_one);
 }
 
@@ -237,6 +246,7 @@ static PyGetSetDef lock_members[] = {
 
 SHARED_TYPE(lock, "sharecell._speed.Lock");
 SHARED_TYPE(rlock, "sharecell._speed.RLock");
+SHARED_TYPE(condition, "sharecell._speed.Condition");
 SHARED_TYPE(semaphore, "sharecell._speed.Semaphore");
 
 #define OBJECT_LOCK_TYPE(prefix, python_name)                                                                \

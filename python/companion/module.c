@@ -59,15 +59,11 @@ static int add_types(PyObject *module) {
         const char *name;
         PyType_Spec *spec;
     } types[] = {
-        {"Lock", &lock_spec},
-        {"RLock", &rlock_spec},
-        {"ValueLock", &value_lock_spec},
-        {"ArrayLock", &array_lock_spec},
-        {"Semaphore", &semaphore_spec},
-        {"Value", &value_spec},
-        {"Array", &array_spec},
-        {"Queue", &queue_spec},
-        {"Pipe", &pipe_spec},
+        {"Condition", &condition_spec},  {"Lock", &lock_spec},
+        {"RLock", &rlock_spec},          {"ValueLock", &value_lock_spec},
+        {"ArrayLock", &array_lock_spec}, {"Semaphore", &semaphore_spec},
+        {"Value", &value_spec},          {"Array", &array_spec},
+        {"Queue", &queue_spec},          {"Pipe", &pipe_spec},
     };
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         PyObject *type = PyType_FromSpec(types[i].spec);

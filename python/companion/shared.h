@@ -28,6 +28,8 @@
 #define FUNCTIONS(USE)                                                                                       \
     USE(shc_array_lock)                                                                                      \
     USE(shc_array_unlock)                                                                                    \
+    USE(shc_condition_acquire)                                                                               \
+    USE(shc_condition_release)                                                                               \
     USE(shc_lock_acquire)                                                                                    \
     USE(shc_lock_release)                                                                                    \
     USE(shc_pipe_poll)                                                                                       \
@@ -106,8 +108,8 @@ PyObject *refuse(Shared *shared, const char *method, shc_status status);
 /* The lock of a value or an array. */
 PyObject *object_lock_of(PyTypeObject *type, Shared *owner);
 
-extern PyType_Spec lock_spec, rlock_spec, value_lock_spec, array_lock_spec, semaphore_spec, value_spec,
-    array_spec, queue_spec, pipe_spec;
+extern PyType_Spec condition_spec, lock_spec, rlock_spec, value_lock_spec, array_lock_spec, semaphore_spec,
+    value_spec, array_spec, queue_spec, pipe_spec;
 
 #define METHOD(name, function, doc)                                                                          \
     {name, (PyCFunction)(void (*)(void))(function), METH_FASTCALL | METH_KEYWORDS, doc}

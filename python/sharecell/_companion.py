@@ -71,3 +71,8 @@ def fast(name: str) -> Callable[[Class], Class]:
         return type(cls)(cls.__name__, (front, cls), space)
 
     return combine
+
+
+def is_compiled() -> bool:
+    """Whether the compiled companion is in use, and not ctypes alone."""
+    return speed is not None

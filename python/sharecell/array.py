@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from . import _native
 from ._companion import fast
 from ._element import Element, Scalar, element
-from ._object import SharedObject, WeakList, encode_name, unsigned
+from ._object import Bound, WeakList, encode_name, unsigned
 from .errors import BusyError, OutOfRangeError, TooLargeError, WrongSizeError
 from .lock import ArrayLock, ObjectLock
 from .value import Closed
@@ -24,7 +24,7 @@ _LONG = 1 << 16
 
 
 @fast("Array")
-class Array(SharedObject):
+class Array(Bound):
     """An array of fixed length, of a typecode or of a ctypes type without pointers in it.
 
     It is indexed and sliced as a list is, but for its length. Elements of 1, 2, 4 and 8 bytes are read and
@@ -37,7 +37,10 @@ class Array(SharedObject):
     """
 
     _kind = "array"
+    _functions = ("shc_array_lock", "shc_array_unlock")
     _element: Element
+    # Whether a memoryview checks all that is to be checked.
+    _exact: bool
     _len: int
     _address: int
     _view: Any
@@ -85,6 +88,7 @@ class Array(SharedObject):
         handle = segment._obtain_one(_native.ArrayHandle, verb, what, element.native, *size)
         array = cls._made(segment, name, handle)
         array._element = element
+        array._exact = isinstance(element, Scalar) and element.refine is None
         array._len = array._ask(_native.quick.shc_array_len, _native.out_size())
         array._address = array._ask(_native.quick.shc_array_address, _native.out_address())
         array._views = WeakList()
@@ -180,6 +184,12 @@ class Array(SharedObject):
         return self._element.decode(data)
 
     def __setitem__(self, index: Any, value: Any) -> None:
+        if self._exact and type(index) is int:
+            try:
+                self._view[index] = value
+                return
+            except (IndexError, TypeError, ValueError):
+                pass
         if isinstance(index, slice):
             self._set_slice(index, value)
         elif isinstance(self._element, Scalar):

@@ -24,6 +24,8 @@ class RwLock(SharedObject):
     """
 
     _kind = "rwlock"
+    # Of each side that was used, how it is taken and given back.
+    _bindings: dict[tuple[str, str], _native.Binding]
 
     @classmethod
     def create(cls, segment: Segment, name: str) -> RwLock:
@@ -43,7 +45,13 @@ class RwLock(SharedObject):
     @classmethod
     def _get(cls, segment: Segment, name: str, verb: Any) -> RwLock:
         handle = segment._obtain_one(_native.RwLockHandle, verb, encode_name(name, "a reader-writer lock"))
-        return cls._made(segment, name, handle)
+        lock = cls._made(segment, name, handle)
+        lock._bindings = {}
+        return lock
+
+    def _let_go(self) -> None:
+        super()._let_go()
+        self._bindings = {}
 
     @property
     def owner_died(self) -> bool:

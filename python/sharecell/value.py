@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, NoReturn
 from . import _native
 from ._companion import fast
 from ._element import Element, Scalar, element
-from ._object import SharedObject, encode_name, uninterrupted
+from ._object import Bound, encode_name, uninterrupted
 from .errors import InvalidHandleError, ValueRangeError, WrongTypeError
 from .lock import ObjectLock, ValueLock
 
@@ -31,7 +31,7 @@ class Closed:
 
 
 @fast("Value")
-class Value(SharedObject):
+class Value(Bound):
     """A single value of a typecode, or of a ctypes structure, union or array without pointers in it.
 
     Each operation is atomic, also for wide types: another process sees the value whole, even if this one is
@@ -44,6 +44,7 @@ class Value(SharedObject):
     """
 
     _kind = "value"
+    _functions = ("shc_value_lock", "shc_value_unlock")
     _element: Element
     _word: Any
     # Whether a memoryview checks all that is to be checked.
