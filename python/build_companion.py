@@ -64,6 +64,6 @@ def build(directory):
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    # What an earlier build has left there is of another time.
-    Path(sys.argv[1], NAME).unlink(missing_ok=True)
-    build(sys.argv[1])
+    if build(sys.argv[1]) is None:
+        # What an earlier build has left there is of another time.
+        Path(sys.argv[1], NAME).unlink(missing_ok=True)
