@@ -24,7 +24,7 @@ export PYTHONPATH := $(CURDIR)/python
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help tools build venv demo test fmt lint test-rust test-c test-python test-examples test-wheel doc \
-	header format wheel clean
+	bench-python header format wheel clean
 
 help:
 	@echo 'make demo [FILE=path]  build, then run the demonstration'
@@ -39,6 +39,7 @@ help:
 	@echo '  doc                  the Rust documentation, without a warning'
 	@echo 'make build             the library with its C ABI, the command and the Rust examples'
 	@echo 'make header            writes include/sharecell.h again from src/capi'
+	@echo 'make bench-python      times python/sharecell beside multiprocessing and faster-fifo (JSON=file, QUICK=1)'
 	@echo 'make wheel             python/dist/sharecell-*.whl'
 	@echo 'make clean             removes target and .venv'
 
@@ -49,6 +50,7 @@ tools:
 build: tools
 	$(CARGO) build --release $(FEATURES) --lib --bins --examples
 	@.ci/soname.sh
+	@'$(PYTHON)' python/build_companion.py '$(TARGET)/release'
 
 venv: $(VENV_READY)
 $(VENV_READY): python/requirements-dev.txt .ci/venv.sh
@@ -91,6 +93,13 @@ test-c: build
 
 test-python: build venv
 	cd python && '$(VENV_BIN)/python' -m pytest tests
+	cd python && SHARECELL_PURE=1 '$(VENV_BIN)/python' -m pytest tests
+
+# A peer that cannot be installed is left out, and named.
+bench-python: build venv
+	@'$(VENV_BIN)/python' -m pip install --quiet --disable-pip-version-check -r python/benches/requirements.txt || \
+		echo 'faster-fifo cannot be installed'
+	'$(VENV_BIN)/python' python/benches/bench.py $(if $(QUICK),--quick) $(if $(JSON),--json '$(JSON)')
 
 test-examples: build venv
 	@tests/run-programs.sh examples

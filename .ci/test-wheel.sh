@@ -10,8 +10,12 @@ rm -rf "$site"
 cd "$site"
 test -f sharecell/libsharecell.so
 test -f sharecell/py.typed
+# Where it could be built, the companion is in the wheel, and is what is used.
+has_companion=False
+[ ! -f "$TARGET/release/_speed.abi3.so" ] || has_companion=True
 "$VENV_BIN/python" -c '
 import os, sharecell
 assert os.path.dirname(sharecell.__file__) == os.path.join(os.getcwd(), "sharecell"), sharecell.__file__
+assert sharecell.is_compiled() == '"$has_companion"', "the wheel and the checkout differ in the companion"
 '
 echo "the wheel works by itself"

@@ -1094,6 +1094,17 @@ shc_status shc_pipe_send(const shc_pipe *pipe, const void *data, size_t len, int
 shc_status shc_pipe_recv(const shc_pipe *pipe, void *buffer, size_t size, int64_t timeout_ns, size_t *len);
 
 /**
+ * Calls `take` with the bytes of the next message, where they lie, for as long as that call lasts; it must neither wait
+ * nor leave by other ways than returning: true if the message is received, false if it is to stay. Which of them goes to
+ * `received`. Outcomes as of shc_pipe_recv.
+ */
+shc_status shc_pipe_recv_with(const shc_pipe *pipe,
+                              int64_t timeout_ns,
+                              bool (*take)(void*, const void*, size_t),
+                              void *userdata,
+                              bool *received);
+
+/**
  * Takes the next message in place; it must be given back with shc_pipe_release or shc_pipe_put_back.
  * Outcomes as of shc_pipe_recv.
  */
@@ -1206,6 +1217,18 @@ shc_status shc_queue_get_many(const shc_queue *queue,
                               size_t *lens,
                               size_t max,
                               int64_t timeout_ns,
+                              size_t *count);
+
+/**
+ * Calls `take` with the bytes of up to `max` items that are there, oldest first, waiting for the first; how many were
+ * got goes to `count`. The bytes lie where they were put, for as long as the call of `take` lasts, which must neither
+ * wait nor leave by other ways than returning: true if the item is got, false if it and those behind it are to stay.
+ */
+shc_status shc_queue_get_with(const shc_queue *queue,
+                              size_t max,
+                              int64_t timeout_ns,
+                              bool (*take)(void*, const void*, size_t),
+                              void *userdata,
                               size_t *count);
 
 /**

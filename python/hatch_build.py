@@ -1,8 +1,9 @@
-"""Builds the shared library with cargo and puts it into the wheel."""
+"""Builds the shared library with cargo and its companion with the C compiler, and puts both in the wheel."""
 
 import json
 import os
 import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -12,7 +13,10 @@ LIBRARY = "libsharecell.so"
 
 
 class CargoBuildHook(BuildHookInterface):
-    """One wheel serves every interpreter of a platform: the library knows nothing of Python."""
+    """One wheel serves every interpreter of a platform: the library knows nothing of Python.
+
+    The companion does, but needs no tag: interpreters that cannot load it leave it alone.
+    """
 
     def initialize(self, version, build_data):
         """Runs before hatchling collects the files."""
@@ -22,16 +26,27 @@ class CargoBuildHook(BuildHookInterface):
                 "build a wheel from a checkout, with `make wheel` or `python -m build --wheel python`"
             )
         library = cargo_build(Path(self.root).parent)
-        if version == "editable":
-            # A link, so that what is imported is what was last built.
-            link = Path(self.root, "sharecell", LIBRARY)
-            link.unlink(missing_ok=True)
-            link.symlink_to(library)
-        else:
-            build_data["force_include"][str(library)] = f"sharecell/{LIBRARY}"
+        for file in filter(None, (library, build_companion(self.root, library.parent))):
+            if version == "editable":
+                # A link, so that what is imported is what was last built.
+                link = Path(self.root, "sharecell", file.name)
+                link.unlink(missing_ok=True)
+                link.symlink_to(file)
+            else:
+                build_data["force_include"][str(file)] = f"sharecell/{file.name}"
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{platform}"
+
+
+def build_companion(here, directory):
+    """Where the companion is, or None: see build_companion.py, which is beside this file."""
+    sys.path.insert(0, str(here))
+    try:
+        import build_companion as companion
+    finally:
+        sys.path.remove(str(here))
+    return companion.build(directory)
 
 
 def cargo_build(root):

@@ -18,6 +18,7 @@ None waits for ever, 0 tries. Ctrl-C ends every wait.
 """
 
 from . import _native
+from ._companion import is_compiled
 from ._guard import Item, Slot
 from .array import Array
 from .barrier import Barrier
@@ -134,6 +135,7 @@ __all__ = [
     "WrongTypeError",
     "WrongUserError",
     "gc",
+    "is_compiled",
     "names",
     "readable",
     "unlink",

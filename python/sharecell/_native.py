@@ -12,7 +12,7 @@ import os
 from ctypes import POINTER, c_bool, c_char, c_char_p, c_double, c_int32, c_int64, c_size_t, c_uint32
 from ctypes import c_uint64 as c_uint64
 from ctypes import c_void_p as c_void_p
-from functools import partial
+from functools import cache, partial
 from itertools import starmap
 from operator import itemgetter
 from pathlib import Path
@@ -189,6 +189,9 @@ class SegmentInfo(ctypes.Structure):
 # What shc_barrier_wait_with and the like call.
 Action = ctypes.CFUNCTYPE(c_bool, c_void_p)
 
+# What shc_queue_get_with and shc_pipe_recv_with call.
+Take = ctypes.CFUNCTYPE(c_bool, c_void_p, c_void_p, c_size_t)
+
 _Status = c_int32
 _P = c_void_p
 _Name = c_char_p
@@ -278,6 +281,7 @@ PROTOTYPES: dict[str, tuple[Any, ...]] = {
     "shc_pipe_close": (_Status, _P),
     "shc_pipe_send": (_Status, _P, _P, c_size_t, c_int64),
     "shc_pipe_recv": (_Status, _P, _P, c_size_t, c_int64, _OutSize),
+    "shc_pipe_recv_with": (_Status, _P, c_int64, Take, _P, _OutBool),
     "shc_pipe_recv_in_place": (_Status, _P, c_int64, _Claim),
     "shc_pipe_release": (_Status, _P, _Claim),
     "shc_pipe_put_back": (_Status, _P, _Claim),
@@ -296,6 +300,7 @@ PROTOTYPES: dict[str, tuple[Any, ...]] = {
     "shc_queue_put_many": (_Status, _P, _Buffers, c_size_t, c_int64, _OutSize),
     "shc_queue_get": (_Status, _P, _P, c_size_t, c_int64, _OutSize),
     "shc_queue_get_many": (_Status, _P, _P, c_size_t, _OutSize, c_size_t, c_int64, _OutSize),
+    "shc_queue_get_with": (_Status, _P, c_size_t, c_int64, Take, _P, _OutSize),
     "shc_queue_recv": (_Status, _P, c_int64, _Claim),
     "shc_queue_release": (_Status, _P, _Claim),
     "shc_queue_put_back": (_Status, _P, _Claim),
@@ -384,7 +389,8 @@ PROTOTYPES: dict[str, tuple[Any, ...]] = {
 }
 
 
-def _library_path() -> Path:
+def library_path() -> Path:
+    """Where the shared library is."""
     named = os.environ.get("SHARECELL_LIBRARY")
     path = Path(named) if named else Path(__file__).with_name("libsharecell.so")
     if path.is_file():
@@ -408,7 +414,7 @@ def _declare(library: ctypes.CDLL) -> None:
 
 
 def _load() -> tuple[ctypes.CDLL, ctypes.PyDLL]:
-    path = _library_path()
+    path = library_path()
     try:
         slow, quick = ctypes.CDLL(str(path)), ctypes.PyDLL(str(path))
     except OSError as error:
@@ -425,6 +431,11 @@ def _load() -> tuple[ctypes.CDLL, ctypes.PyDLL]:
 
 
 slow, quick = _load()
+
+
+def addresses(names: tuple[str, ...]) -> tuple[int, ...]:
+    """Where the functions of the library are, for who calls them from C."""
+    return tuple(ctypes.cast(quick[name], c_void_p).value or 0 for name in names)
 
 
 def version() -> str:
@@ -694,14 +705,56 @@ def answers(count: int) -> Any:
     return (c_bool * count)()
 
 
-def exit_function(name: str, finish: Any) -> Any:
-    """A function of the library that takes three more arguments, which it ignores: those of `__exit__`.
+class _Pointer(c_void_p):
+    """A handle as an argument that needs no conversion; it keeps the handle open."""
 
-    A `with` block calls it directly. No signal handler runs before it, as one would at the start of a method.
-    `finish` is given its result.
+    handle: Any = None
+
+
+class _Ignored:
+    """The type of arguments that a function ignores: `callable` takes anything, and calls nothing of it."""
+
+    from_param = callable
+
+
+class Binding:
+    """How a lock is taken and given back, with the least that a foreign call costs. It keeps its handle open.
+
+    Declared types of arguments would cost more than the call: these are ctypes objects already.
     """
+
+    __slots__ = ("tries", "give", "leave")
+
+    def __init__(self, handle: Handle, take: str, give: str, finish: Any, *rest: int) -> None:
+        pointer = _Pointer(handle)
+        pointer.handle = handle
+        more = tuple(map(c_uint32, rest))
+        # Endless: each step is a try, and gives its status. A `for` over it knows that in the same moment.
+        self.tries = iter(partial(_undeclared(take), pointer, _AT_ONCE), _NO_STATUS)
+        self.give = partial(_undeclared(give), pointer, *more)
+        # For the end of a `with` block.
+        self.leave = partial(_leaving(give, len(more), finish), pointer, *more)
+
+
+_AT_ONCE = c_int64(0)
+_NO_STATUS = 1 << 40
+
+
+@cache
+def _undeclared(name: str) -> Any:
     function = quick[name]
-    function.argtypes = [*PROTOTYPES[name][1:], ctypes.py_object, ctypes.py_object, ctypes.py_object]
+    function.restype = _Status
+    return function
+
+
+@cache
+def _leaving(name: str, rest: int, finish: Any) -> Any:
+    """A function that takes three more arguments, those of `__exit__`; `finish` is given its status.
+
+    A `with` block calls it directly: no signal handler runs before it, as one would at the start of a method.
+    """
+    function: Any = quick[name]
+    function.argtypes = [c_void_p, *(c_uint32 for _ in range(rest)), _Ignored, _Ignored, _Ignored]
     function.restype = finish
     return function
 

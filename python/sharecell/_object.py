@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import pickle
 import weakref
 from collections.abc import Iterable
 from itertools import starmap
@@ -11,7 +12,8 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 from . import _native
-from .errors import InvalidArgumentError, InvalidHandleError, InvalidNameError, fail
+from ._companion import speed
+from .errors import InvalidArgumentError, InvalidHandleError, InvalidNameError, check, fail
 
 if TYPE_CHECKING:
     from .segment import Segment
@@ -22,6 +24,7 @@ SLICE_NS = 200_000_000
 _UNSETTLED = (_native.WOULD_BLOCK, _native.TIMED_OUT, _native.INTERRUPTED)
 
 Self = TypeVar("Self", bound="SharedObject")
+BoundSelf = TypeVar("BoundSelf", bound="Bound")
 
 
 def encode_name(name: str, what: str) -> bytes:
@@ -154,8 +157,11 @@ class SharedObject:
 
     def _fail(self, status: int) -> NoReturn:
         if status == _native.ERR_INVALID_HANDLE and self._handle is None:
-            raise InvalidHandleError(f"{self._kind} {self._name!r} was closed")
+            raise InvalidHandleError(self._closed_text())
         fail(status)
+
+    def _closed_text(self) -> str:
+        return f"{self._kind} {self._name!r} was closed"
 
     def _check(self, status: int) -> None:
         if status != 0:
@@ -190,6 +196,10 @@ class SharedObject:
             if outcome[0] not in _UNSETTLED:
                 return outcome[0]
 
+    @staticmethod
+    def _patience(block: bool, timeout: float | None) -> float | None:
+        return patience(block, timeout)
+
     def _restore_arguments(self) -> tuple[Any, ...]:
         return ()
 
@@ -210,6 +220,55 @@ class SharedObject:
     def __repr__(self) -> str:
         state = "closed " if self._handle is None else ""
         return f"<{state}sharecell.{type(self).__name__} {self._name!r} in {self._segment.name!r}>"
+
+
+def bound(shared: SharedObject, take: str, give: str, *rest: int) -> _native.Binding:
+    """How the lock of an open object is taken and given back."""
+    return _native.Binding(shared._open_handle(), take, give, check, *rest)
+
+
+class Bound(SharedObject):
+    """An object that has a lock, bound to the library as long as it is open."""
+
+    _functions: ClassVar[tuple[Any, ...]]
+    _bound: Any
+
+    @classmethod
+    def _made(cls: type[BoundSelf], segment: Segment, name: str, handle: _native.Handle) -> BoundSelf:
+        shared = super()._made(segment, name, handle)
+        # The companion needs none.
+        shared._bound = _Shut(shared) if speed is not None else bound(shared, *cls._functions)
+        return shared
+
+    def _let_go(self) -> None:
+        super()._let_go()
+        self._bound = _Shut(self)
+
+
+class _Shut:
+    """Stands where the binding of a closed object was."""
+
+    def __init__(self, shared: SharedObject) -> None:
+        self._text = shared._closed_text()
+
+    def _refuse(self, *_: object) -> NoReturn:
+        raise InvalidHandleError(self._text)
+
+    tries = property(_refuse)
+    give = leave = _refuse
+
+
+class Pickling:
+    """How objects become the bytes of items and messages, and again objects.
+
+    None, bools, ints, floats, short texts and bytes may take a shorter way, whose bytes are a pickle, too.
+    """
+
+    _loads: Any = staticmethod(pickle.loads)
+
+    @staticmethod
+    def _dumps(obj: Any) -> bytes:
+        return pickle.dumps(obj, 5)
 
 
 def restore(cls: type[SharedObject], segment: Segment, name: str, *arguments: Any) -> SharedObject:

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from . import _native
+from ._companion import fast
 from ._element import Element, Scalar, element
-from ._object import SharedObject, WeakList, encode_name, unsigned
+from ._object import Bound, WeakList, encode_name, unsigned
 from .errors import BusyError, OutOfRangeError, TooLargeError, WrongSizeError
-from .lock import ObjectLock
+from .lock import ArrayLock, ObjectLock
 from .value import Closed
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ __all__ = ["Array"]
 _LONG = 1 << 16
 
 
-class Array(SharedObject):
+@fast("Array")
+class Array(Bound):
     """An array of fixed length, of a typecode or of a ctypes type without pointers in it.
 
     It is indexed and sliced as a list is, but for its length. Elements of 1, 2, 4 and 8 bytes are read and
@@ -35,7 +37,10 @@ class Array(SharedObject):
     """
 
     _kind = "array"
+    _functions = ("shc_array_lock", "shc_array_unlock")
     _element: Element
+    # Whether a memoryview checks all that is to be checked.
+    _exact: bool
     _len: int
     _address: int
     _view: Any
@@ -83,15 +88,21 @@ class Array(SharedObject):
         handle = segment._obtain_one(_native.ArrayHandle, verb, what, element.native, *size)
         array = cls._made(segment, name, handle)
         array._element = element
+        array._exact = isinstance(element, Scalar) and element.refine is None
         array._len = array._ask(_native.quick.shc_array_len, _native.out_size())
         array._address = array._ask(_native.quick.shc_array_address, _native.out_address())
         array._views = WeakList()
         array._view = None
         if isinstance(element, Scalar):
             array._view = memoryview(array._memory()).cast("B").cast(element.format)
+        address = array._address if isinstance(element, Scalar) else 0
+        array._place(address or 0, element.typecode or "c", array._len, ArrayLock)
         if data:
             array._write(0, data)
         return array
+
+    def _place(self, address: int, typecode: str, count: int, lock: type) -> None:
+        """Tells the companion where it is; 0 if only Python can use it."""
 
     def _restore_arguments(self) -> tuple[Any, ...]:
         return (self._element.spec,)
@@ -173,6 +184,12 @@ class Array(SharedObject):
         return self._element.decode(data)
 
     def __setitem__(self, index: Any, value: Any) -> None:
+        if self._exact and type(index) is int:
+            try:
+                self._view[index] = value
+                return
+            except (IndexError, TypeError, ValueError):
+                pass
         if isinstance(index, slice):
             self._set_slice(index, value)
         elif isinstance(self._element, Scalar):
@@ -223,7 +240,7 @@ class Array(SharedObject):
 
     def get_lock(self) -> ObjectLock:
         """The array's lock. It does not keep others from reading and writing without it."""
-        return ObjectLock(self, "shc_array_lock", "shc_array_unlock")
+        return ArrayLock(self)
 
     def _text(self, attribute: str) -> None:
         if self._element.typecode != "c":

@@ -6,8 +6,8 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from . import _native
-from ._object import SLICE_NS, SharedObject, encode_name, nanoseconds, patience, unsigned
-from .errors import check
+from ._companion import fast
+from ._object import SLICE_NS, Bound, SharedObject, encode_name, nanoseconds, patience, unsigned
 from .lock import _HELD, _Lockable
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ T = TypeVar("T")
 _ALL = (1 << 64) - 1
 
 
-class Condition(_Lockable, SharedObject):  # type: ignore[misc]
+@fast("Condition")
+class Condition(_Lockable, Bound):
     """A condition variable with its lock, which is reentrant and belongs to a thread as RLock does.
 
     `with condition:` acquires and releases the lock (and does not close the condition). Only who holds it
@@ -30,10 +31,8 @@ class Condition(_Lockable, SharedObject):  # type: ignore[misc]
     """
 
     _kind = "condition"
-    _try = _native.quick.shc_condition_acquire
     _wait_for = _native.slow.shc_condition_acquire
-    _unlock = _native.quick.shc_condition_release
-    _exit = _native.exit_function("shc_condition_release", check)
+    _functions = ("shc_condition_acquire", "shc_condition_release")
     owner_died = False
 
     @classmethod

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
-from itertools import starmap
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from . import _native
 from ._async import until
-from ._object import SharedObject, encode_name, patience
-from .errors import PoisonedError, check
+from ._companion import fast
+from ._object import Bound, SharedObject, bound, encode_name, patience
+from .errors import PoisonedError
 
 if TYPE_CHECKING:
     from .segment import Segment
@@ -22,17 +22,14 @@ Self = TypeVar("Self", bound="_Lockable")
 
 
 class _Lockable:
-    """What a lock can do, over an object that has it and the lock's functions."""
+    """What a lock can do, over its binding to the library."""
 
     owner_died: bool
     """Whether the last acquire found that the owner before it had died: what the lock protects may be half
     changed. Every owner is told so until one releases the lock in good order."""
 
-    _handle: Any
-    _try: Any
+    _bound: Any
     _wait_for: Any
-    _unlock: Any
-    _exit: Any
 
     def _shared(self) -> SharedObject:
         raise NotImplementedError
@@ -43,64 +40,70 @@ class _Lockable:
         The process owns it: any of its threads may release it. If its owner is killed, the next one to
         acquire it gets it, and `owner_died` is true.
         """
-        outcome: list[int] = []
+        status = _native.WOULD_BLOCK
         try:
-            # In one step, so that no exception can come between the lock and the knowledge of it.
-            outcome += starmap(self._try, ((self._handle, 0),))
-            if outcome[0] != _native.OK:
-                return self._settle(outcome, block, timeout)
+            # So that no exception can come between the lock and the knowledge of it.
+            for status in self._bound.tries:  # noqa: B007
+                break
+            if status != _native.OK:
+                return self._settle(status, block, timeout)
             self.owner_died = False
             return True
         except BaseException:
-            self._undo(outcome)
+            self._undo(status)
             raise
 
-    def _settle(self, outcome: list[int], block: bool, timeout: float | None) -> bool:
+    def _settle(self, status: int, block: bool, timeout: float | None) -> bool:
         """Goes on after a try that did not simply succeed."""
         shared = self._shared()
-        status = outcome[0]
-        if status == _native.WOULD_BLOCK:
-            seconds = patience(block, timeout)
-            if seconds == 0:
-                return False
-            status = shared._wait(outcome, self._wait_for, seconds)
-            if status == _native.TIMED_OUT:
-                return False
-        if status not in _HELD:
-            shared._fail(status)
-        self.owner_died = status == _native.OWNER_DIED
-        return True
+        outcome: list[int] = []
+        try:
+            if status == _native.WOULD_BLOCK:
+                seconds = patience(block, timeout)
+                if seconds == 0:
+                    return False
+                status = shared._wait(outcome, self._wait_for, seconds)
+                if status == _native.TIMED_OUT:
+                    return False
+            if status not in _HELD:
+                shared._fail(status)
+            self.owner_died = status == _native.OWNER_DIED
+            return True
+        except BaseException:
+            if outcome:
+                self._undo(outcome[0])
+            raise
 
-    def _undo(self, outcome: list[int]) -> None:
-        if outcome and outcome[0] in _HELD:
-            self._unlock(self._handle)
+    def _undo(self, status: int) -> None:
+        if status in _HELD:
+            self._bound.give()
 
     def release(self) -> None:
         """Releases the lock. NotHeldError when nobody holds it, NotOwnerError when another process does."""
-        status = self._unlock(self._handle)
+        status = self._bound.give()
         if status:
             self._shared()._fail(status)
 
     def __enter__(self: Self) -> Self:
         # Not by `acquire`: an exception could come between its return and ours.
-        outcome: list[int] = []
+        status = _native.WOULD_BLOCK
         try:
-            outcome += starmap(self._try, ((self._handle, 0),))
-            if outcome[0] != _native.OK:
-                self._settle(outcome, True, None)
-            else:
+            for status in self._bound.tries:  # noqa: B007
+                break
+            if status == _native.OK:
                 self.owner_died = False
+            else:
+                self._settle(status, True, None)
             return self
         except BaseException:
-            self._undo(outcome)
+            self._undo(status)
             raise
 
-    @property
-    def __exit__(self) -> Callable[[object, object, object], None]:
-        return partial(self._exit, self._handle)
+    __exit__ = property(attrgetter("_bound.leave"))
 
 
-class Lock(_Lockable, SharedObject):  # type: ignore[misc]
+@fast("Lock")
+class Lock(_Lockable, Bound):
     """A mutual exclusion lock for threads of any number of processes. Not recursive.
 
     `with lock:` acquires and releases it (and does not close it). A process owns it, whichever of its
@@ -111,10 +114,8 @@ class Lock(_Lockable, SharedObject):  # type: ignore[misc]
     """
 
     _kind = "lock"
-    _try = _native.quick.shc_lock_acquire
     _wait_for = _native.slow.shc_lock_acquire
-    _unlock = _native.quick.shc_lock_release
-    _exit = _native.exit_function("shc_lock_release", check)
+    _functions = ("shc_lock_acquire", "shc_lock_release")
     owner_died = False
 
     @classmethod
@@ -197,7 +198,8 @@ class Lock(_Lockable, SharedObject):  # type: ignore[misc]
         return True
 
 
-class RLock(_Lockable, SharedObject):  # type: ignore[misc]
+@fast("RLock")
+class RLock(_Lockable, Bound):
     """A lock that the thread which holds it can take again.
 
     It is free when that thread has released it as often as it has acquired it. `with lock:` acquires and
@@ -206,10 +208,8 @@ class RLock(_Lockable, SharedObject):  # type: ignore[misc]
     """
 
     _kind = "rlock"
-    _try = _native.quick.shc_rlock_acquire
     _wait_for = _native.slow.shc_rlock_acquire
-    _unlock = _native.quick.shc_rlock_release
-    _exit = _native.exit_function("shc_rlock_release", check)
+    _functions = ("shc_rlock_acquire", "shc_rlock_release")
     owner_died = False
 
     @classmethod
@@ -240,36 +240,19 @@ class RLock(_Lockable, SharedObject):  # type: ignore[misc]
         return int(self._ask(_native.quick.shc_rlock_holder, _native.out_u32()))
 
 
-_EXITS = {
-    name: _native.exit_function(name, check)
-    for name in (
-        "shc_value_unlock",
-        "shc_array_unlock",
-        "shc_rwlock_release_read",
-        "shc_rwlock_release_write",
-    )
-}
-
-
 class ObjectLock(_Lockable):
     """The lock of a value or an array, or one side of a RwLock.
 
     It is open as long as that is; all else is as for Lock.
     """
 
-    def __init__(self, shared: SharedObject, lock: str, unlock: str) -> None:
+    _bound = property(attrgetter("_owner._bound"))
+
+    def __init__(self, shared: SharedObject) -> None:
         self._owner = shared
-        self._try = getattr(_native.quick, lock)
-        self._wait_for = getattr(_native.slow, lock)
-        self._unlock = getattr(_native.quick, unlock)
-        self._exit = _EXITS[unlock]
 
     def _shared(self) -> SharedObject:
         return self._owner
-
-    @property
-    def _handle(self) -> Any:
-        return self._owner._handle
 
     @property
     def owner_died(self) -> bool:
@@ -282,3 +265,46 @@ class ObjectLock(_Lockable):
 
     def __repr__(self) -> str:
         return f"<lock of {self._owner!r}>"
+
+
+@fast("ValueLock")
+class ValueLock(ObjectLock):
+    """The lock of a value."""
+
+    _wait_for = _native.slow.shc_value_lock
+
+
+@fast("ArrayLock")
+class ArrayLock(ObjectLock):
+    """The lock of an array."""
+
+    _wait_for = _native.slow.shc_array_lock
+
+
+class _Side(ObjectLock):
+    """One side of a RwLock."""
+
+    _owner: Any
+    _functions: tuple[str, str]
+
+    @property
+    def _bound(self) -> Any:
+        bindings = self._owner._bindings
+        found = bindings.get(self._functions)
+        if found is None:
+            found = bindings[self._functions] = bound(self._owner, *self._functions)
+        return found
+
+
+class ReadLock(_Side):
+    """The readers' side of a RwLock."""
+
+    _wait_for = _native.slow.shc_rwlock_acquire_read
+    _functions = ("shc_rwlock_acquire_read", "shc_rwlock_release_read")
+
+
+class WriteLock(_Side):
+    """The writers' side of a RwLock."""
+
+    _wait_for = _native.slow.shc_rwlock_acquire_write
+    _functions = ("shc_rwlock_acquire_write", "shc_rwlock_release_write")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from functools import partial
 from itertools import starmap
 from time import monotonic_ns
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import _native
 from ._async import until
+from ._companion import fast
 from ._guard import Item, Slot
-from ._object import SLICE_NS, SharedObject, encode_name, option, patience, unsigned
+from ._object import SLICE_NS, Pickling, SharedObject, encode_name, option, patience, unsigned
 from .errors import BufferTooSmallError, InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ _put_back = _native.quick.shc_pipe_put_back
 _ENDS = {"A": _native.END_A, "B": _native.END_B}
 
 
-class Pipe(SharedObject):
+@fast("Pipe")
+class Pipe(Pickling, SharedObject):
     """One end of a pipe, A or B. Of a simplex pipe, A receives and B sends.
 
     Several threads and processes may use an end at once; a message goes to one of those who receive. A
@@ -150,7 +151,7 @@ class Pipe(SharedObject):
 
     def send(self, obj: Any, timeout: float | None = None) -> None:
         """Pickles and sends an object; as `send_bytes`."""
-        self.send_bytes(pickle.dumps(obj), timeout)
+        self.send_bytes(self._dumps(obj), timeout)
 
     def reserve(self, size: int, timeout: float | None = None) -> Slot:
         """A place for a message of up to `size` bytes, to be written and committed; as `send_bytes`."""
@@ -225,7 +226,7 @@ class Pipe(SharedObject):
 
     def recv(self, timeout: float | None = None) -> Any:
         """Receives an object that was pickled; as `recv_bytes`. Only from a sender that is trusted."""
-        return pickle.loads(self.recv_bytes(timeout))
+        return self._loads(self.recv_bytes(timeout))
 
     def recv_in_place(self, timeout: float | None = None) -> Item:
         """Takes the next message in place; as `recv_bytes`. See Item."""
@@ -263,7 +264,7 @@ class Pipe(SharedObject):
 
     async def send_async(self, obj: Any) -> None:
         """Pickles and sends an object; as `send_bytes_async`."""
-        await self.send_bytes_async(pickle.dumps(obj))
+        await self.send_bytes_async(self._dumps(obj))
 
     async def recv_bytes_async(self) -> bytes:
         """Receives the next message, as `recv_bytes`, while the event loop goes on.
@@ -276,7 +277,7 @@ class Pipe(SharedObject):
 
     async def recv_async(self) -> Any:
         """Receives an object that was pickled; as `recv_bytes_async`. Only from a sender that is trusted."""
-        return pickle.loads(await self.recv_bytes_async())
+        return self._loads(await self.recv_bytes_async())
 
     def poll(self, timeout: float | None = 0.0) -> bool:
         """Whether a message can be received, or the end-of-file, waiting up to `timeout` seconds for it."""

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import _native
 from ._async import until
+from ._companion import fast
 from ._guard import Item, Slot
-from ._object import SharedObject, encode_name, flat, option, patience, unsigned
+from ._object import Pickling, SharedObject, encode_name, flat, option, patience, unsigned
 from .errors import Empty, Full, ShutDown, TooLargeError
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ _slow_get = _native.slow.shc_queue_get
 _release = _native.quick.shc_queue_release
 
 
-class Queue(SharedObject):
+@fast("Queue")
+class Queue(Pickling, SharedObject):
     """A bounded first-in, first-out queue of byte strings, for any number of putters and getters.
 
     When a put has returned, the item is in the queue. An item is delivered to one get that completes. If a
@@ -148,6 +150,10 @@ class Queue(SharedObject):
         When the time has passed that is fewer than there are, and Full if none. An error that stops it half
         way has an attribute `done`, how many were put before.
         """
+        return self._put_rest(flat(items), 0, timeout)
+
+    def _put_rest(self, items: list[Any], done: int, timeout: float | None) -> int:
+        """Puts what comes after the first `done`; how many were put of all."""
         data = flat(items)
         largest = max(map(len, data), default=0)
         if largest > self.max_item:
@@ -159,7 +165,6 @@ class Queue(SharedObject):
         library = _native.quick if sum(map(len, data)) < _LONG else _native.slow
         seconds = patience(True, timeout)
         end = None if seconds is None else monotonic() + seconds
-        done = 0
         while done < len(data):
             rest = (_native.buffers_from(buffers, done), len(data) - done)
             status = library.shc_queue_put_many(self._handle, *rest, 0, _native.out(count))
@@ -174,6 +179,14 @@ class Queue(SharedObject):
             else:
                 self._unput(status, done)
         return done
+
+    def put_object(self, obj: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Pickles and puts an object; as `put`."""
+        self.put(self._dumps(obj), block, timeout)
+
+    def put_objects(self, objects: Iterable[Any], timeout: float | None = None) -> int:
+        """Pickles and puts objects in order; as `put_many`. If one cannot be pickled, none was put."""
+        return self.put_many(list(map(self._dumps, objects)), timeout)
 
     def _unput(self, status: int, done: int = 0) -> NoReturn:
         try:
@@ -293,6 +306,20 @@ class Queue(SharedObject):
         except (Empty, ShutDown):
             pass
         return data
+
+    def get_object(self, block: bool = True, timeout: float | None = None) -> Any:
+        """Gets the oldest item, an object that was pickled; as `get`. Only from a putter that is trusted.
+
+        One that cannot be unpickled is lost.
+        """
+        return self._loads(self.get(block, timeout))
+
+    def get_objects(self, max: int, timeout: float | None = None) -> list[Any]:
+        """Gets up to `max` objects that were pickled; as `get_many`. Only from putters that are trusted.
+
+        If one cannot be unpickled, those that were got with it are lost, too.
+        """
+        return list(map(self._loads, self.get_many(max, timeout)))
 
     def recv(self, block: bool = True, timeout: float | None = None) -> Item:
         """Takes the oldest item in place, waiting for one as `get` does.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _native
 from ._object import SharedObject, encode_name
-from .lock import ObjectLock
+from .lock import ObjectLock, ReadLock, WriteLock
 
 if TYPE_CHECKING:
     from .segment import Segment
@@ -24,6 +24,8 @@ class RwLock(SharedObject):
     """
 
     _kind = "rwlock"
+    # Of each side that was used, how it is taken and given back.
+    _bindings: dict[tuple[str, str], _native.Binding]
 
     @classmethod
     def create(cls, segment: Segment, name: str) -> RwLock:
@@ -43,7 +45,13 @@ class RwLock(SharedObject):
     @classmethod
     def _get(cls, segment: Segment, name: str, verb: Any) -> RwLock:
         handle = segment._obtain_one(_native.RwLockHandle, verb, encode_name(name, "a reader-writer lock"))
-        return cls._made(segment, name, handle)
+        lock = cls._made(segment, name, handle)
+        lock._bindings = {}
+        return lock
+
+    def _let_go(self) -> None:
+        super()._let_go()
+        self._bindings = {}
 
     @property
     def owner_died(self) -> bool:
@@ -52,11 +60,11 @@ class RwLock(SharedObject):
 
     def read(self) -> ObjectLock:
         """The readers' side, for a `with` block."""
-        return ObjectLock(self, "shc_rwlock_acquire_read", "shc_rwlock_release_read")
+        return ReadLock(self)
 
     def write(self) -> ObjectLock:
         """The writers' side, for a `with` block."""
-        return ObjectLock(self, "shc_rwlock_acquire_write", "shc_rwlock_release_write")
+        return WriteLock(self)
 
     def acquire_read(self, block: bool = True, timeout: float | None = None) -> bool:
         """Acquires it with other readers; whether that was possible in `timeout` seconds, None for ever."""

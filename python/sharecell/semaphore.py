@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
-from itertools import starmap
-from typing import TYPE_CHECKING, Any, Callable, TypeVar
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _native
 from ._async import until
-from ._object import SharedObject, encode_name, patience, unsigned
-from .errors import check
+from ._companion import fast
+from ._object import Bound, encode_name, patience, unsigned
 
 if TYPE_CHECKING:
     from .segment import Segment
@@ -18,12 +17,11 @@ __all__ = ["BoundedSemaphore", "Semaphore"]
 
 Self = TypeVar("Self", bound="Semaphore")
 
-_try = _native.quick.shc_semaphore_acquire
 _release = _native.quick.shc_semaphore_release
-_exit = _native.exit_function("shc_semaphore_release", check)
 
 
-class Semaphore(SharedObject):
+@fast("Semaphore")
+class Semaphore(Bound):
     """A counting semaphore for threads of any number of processes.
 
     `with semaphore:` acquires and releases a permit (and does not close it). Anybody may release, also
@@ -34,6 +32,7 @@ class Semaphore(SharedObject):
 
     _kind = "semaphore"
     _flags = 0
+    _functions = ("shc_semaphore_acquire", "shc_semaphore_release", 1)
 
     @classmethod
     def create(cls: type[Self], segment: Segment, name: str, value: int = 1, *, undo: bool = False) -> Self:
@@ -66,31 +65,37 @@ class Semaphore(SharedObject):
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
         """Acquires a permit; whether that was possible, waiting up to `timeout` seconds, None for ever."""
-        outcome: list[int] = []
+        status = _native.WOULD_BLOCK
         try:
-            # In one step, so that no exception can come between the permit and the knowledge of it.
-            outcome += starmap(_try, ((self._handle, 0),))
-            return outcome[0] == _native.OK or self._settle(outcome, block, timeout)
+            # So that no exception can come between the permit and the knowledge of it.
+            for status in self._bound.tries:  # noqa: B007
+                break
+            return status == _native.OK or self._settle(status, block, timeout)
         except BaseException:
-            self._undo(outcome)
+            self._undo(status)
             raise
 
-    def _settle(self, outcome: list[int], block: bool, timeout: float | None) -> bool:
+    def _settle(self, status: int, block: bool, timeout: float | None) -> bool:
         """Goes on after a try that did not succeed."""
-        status = outcome[0]
-        if status == _native.WOULD_BLOCK:
-            seconds = patience(block, timeout)
-            if seconds == 0:
-                return False
-            status = self._wait(outcome, _native.slow.shc_semaphore_acquire, seconds)
-            if status == _native.TIMED_OUT:
-                return False
-        self._check(status)
-        return True
+        outcome: list[int] = []
+        try:
+            if status == _native.WOULD_BLOCK:
+                seconds = patience(block, timeout)
+                if seconds == 0:
+                    return False
+                status = self._wait(outcome, _native.slow.shc_semaphore_acquire, seconds)
+                if status == _native.TIMED_OUT:
+                    return False
+            self._check(status)
+            return True
+        except BaseException:
+            if outcome:
+                self._undo(outcome[0])
+            raise
 
-    def _undo(self, outcome: list[int]) -> None:
-        if outcome and outcome[0] == _native.OK:
-            _release(self._handle, 1)
+    def _undo(self, status: int) -> None:
+        if status == _native.OK:
+            self._bound.give()
 
     def release(self, n: int = 1) -> None:
         """Adds `n` permits. SemaphoreOverflowError, with nothing added, beyond its maximum.
@@ -98,7 +103,11 @@ class Semaphore(SharedObject):
         That is 2147483647, or the first value of a bounded semaphore. NotHeldError for one with undo when
         this process does not hold as many.
         """
-        status = _release(self._handle, unsigned(n, "n", minimum=1, bits=32))
+        # The companion has no binding, and never asks for this.
+        if type(n) is int and n == 1:
+            status = self._bound.give()
+        else:
+            status = _release(self._handle, unsigned(n, "n", minimum=1, bits=32))
         if status:
             self._fail(status)
 
@@ -117,19 +126,18 @@ class Semaphore(SharedObject):
 
     def __enter__(self: Self) -> Self:
         # Not by `acquire`: an exception could come between its return and ours.
-        outcome: list[int] = []
+        status = _native.WOULD_BLOCK
         try:
-            outcome += starmap(_try, ((self._handle, 0),))
-            if outcome[0] != _native.OK:
-                self._settle(outcome, True, None)
+            for status in self._bound.tries:  # noqa: B007
+                break
+            if status != _native.OK:
+                self._settle(status, True, None)
             return self
         except BaseException:
-            self._undo(outcome)
+            self._undo(status)
             raise
 
-    @property
-    def __exit__(self) -> Callable[[object, object, object], None]:  # type: ignore[override]
-        return partial(_exit, self._handle, 1)
+    __exit__ = property(attrgetter("_bound.leave"))
 
 
 class BoundedSemaphore(Semaphore):

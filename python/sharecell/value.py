@@ -6,10 +6,11 @@ import operator
 from typing import TYPE_CHECKING, Any, Callable, NoReturn
 
 from . import _native
+from ._companion import fast
 from ._element import Element, Scalar, element
-from ._object import SharedObject, encode_name, uninterrupted
+from ._object import Bound, encode_name, uninterrupted
 from .errors import InvalidHandleError, ValueRangeError, WrongTypeError
-from .lock import ObjectLock
+from .lock import ObjectLock, ValueLock
 
 if TYPE_CHECKING:
     from .segment import Segment
@@ -29,7 +30,8 @@ class Closed:
     __getitem__ = __setitem__ = tobytes = _refuse
 
 
-class Value(SharedObject):
+@fast("Value")
+class Value(Bound):
     """A single value of a typecode, or of a ctypes structure, union or array without pointers in it.
 
     Each operation is atomic, also for wide types: another process sees the value whole, even if this one is
@@ -42,6 +44,7 @@ class Value(SharedObject):
     """
 
     _kind = "value"
+    _functions = ("shc_value_lock", "shc_value_unlock")
     _element: Element
     _word: Any
     # Whether a memoryview checks all that is to be checked.
@@ -77,11 +80,16 @@ class Value(SharedObject):
         value._element = element
         value._word = None
         value._exact = isinstance(element, Scalar) and element.refine is None
+        address = 0
         if isinstance(element, Scalar):
             address = value._ask(_native.quick.shc_value_address, _native.out_address())
             word = memoryview(_native.memory(handle, address, element.size))
             value._word = word.cast("B").cast(element.format)
+        value._place(address, element.typecode or "c", 1, ValueLock)
         return value
+
+    def _place(self, address: int, typecode: str, count: int, lock: type) -> None:
+        """Tells the companion where it is; 0 if only Python can use it."""
 
     def _restore_arguments(self) -> tuple[Any, ...]:
         return (self._element.spec,)
@@ -173,7 +181,7 @@ class Value(SharedObject):
 
     def get_lock(self) -> ObjectLock:
         """The value's lock. It does not keep others from reading and writing without it."""
-        return ObjectLock(self, "shc_value_lock", "shc_value_unlock")
+        return ValueLock(self)
 
 
 def _is_zero(value: Any) -> bool:

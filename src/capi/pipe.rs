@@ -210,6 +210,42 @@ pub unsafe extern "C" fn shc_pipe_recv(
     })
 }
 
+/// Calls `take` with the bytes of the next message, where they lie, for as long as that call lasts; it must neither wait
+/// nor leave by other ways than returning: true if the message is received, false if it is to stay. Which of them goes to
+/// `received`. Outcomes as of shc_pipe_recv.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_pipe_recv_with(
+    pipe: *const shc_pipe,
+    timeout_ns: i64,
+    take: Option<unsafe extern "C" fn(*mut c_void, *const c_void, usize) -> bool>,
+    userdata: *mut c_void,
+    received: *mut bool,
+) -> shc_status {
+    guard(|| unsafe {
+        let received = Out::new(received)?;
+        let pipe = shc_pipe::borrow(pipe)?;
+        let Some(take) = take else { fail!(InvalidArgument, "the function that takes messages is NULL") };
+        received.set(match pipe.receive(false, deadline(timeout_ns)?)? {
+            Received::Claimed(ring, claim) => {
+                let taken = take(userdata, claim.data.cast_const().cast(), claim.len);
+                if taken {
+                    ring.release(&claim, false);
+                } else {
+                    ring.untake(&claim);
+                }
+                taken
+            }
+            Received::Joined(message) => {
+                let taken = take(userdata, message.as_ptr().cast(), message.len());
+                if !taken {
+                    pipe.keep(message);
+                }
+                taken
+            }
+        })
+    })
+}
+
 /// Takes the next message in place; it must be given back with shc_pipe_release or shc_pipe_put_back.
 /// Outcomes as of shc_pipe_recv.
 #[unsafe(no_mangle)]

@@ -242,6 +242,44 @@ pub unsafe extern "C" fn shc_queue_get_many(
     })
 }
 
+/// Calls `take` with the bytes of up to `max` items that are there, oldest first, waiting for the first; how many were
+/// got goes to `count`. The bytes lie where they were put, for as long as the call of `take` lasts, which must neither
+/// wait nor leave by other ways than returning: true if the item is got, false if it and those behind it are to stay.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shc_queue_get_with(
+    queue: *const shc_queue,
+    max: usize,
+    timeout_ns: i64,
+    take: Option<unsafe extern "C" fn(*mut c_void, *const c_void, usize) -> bool>,
+    userdata: *mut c_void,
+    count: *mut usize,
+) -> shc_status {
+    guard(|| unsafe {
+        let count = Out::new(count)?;
+        let queue = shc_queue::borrow(queue)?;
+        let Some(take) = take else { fail!(InvalidArgument, "the function that takes items is NULL") };
+        let mut deadline = deadline(timeout_ns)?;
+        let ring = queue.ring();
+        let mut got = 0;
+        while got < max {
+            match queue.take_claim(false, deadline) {
+                Ok(claim) if take(userdata, claim.data.cast_const().cast(), claim.len) => {
+                    ring.release(&claim, false);
+                    got += 1;
+                }
+                Ok(claim) => {
+                    ring.untake(&claim);
+                    break;
+                }
+                Err(e) if got == 0 => return Err(e),
+                Err(_) => break,
+            }
+            deadline = Deadline::Now;
+        }
+        count.set(got)
+    })
+}
+
 /// Takes the oldest item in place; it must be given back with shc_queue_release or shc_queue_put_back. It costs
 /// one cell of the queue until then. Outcomes as of shc_queue_get.
 #[unsafe(no_mangle)]

@@ -175,6 +175,12 @@ static void refuse_semaphore(void *handle) {
     REFUSED(shc_semaphore_value(handle, (void *)&out));
 }
 
+static bool never_taken(void *unused, const void *data, size_t len) {
+    (void)unused, (void)data, (void)len;
+    CHECK(!"called");
+    return false;
+}
+
 static void refuse_queue(void *handle) {
     const shc_buffer item = {"x", 1};
     const shc_item taken = {"x", 1, 0, 1, 0, {0, 0}};
@@ -185,6 +191,7 @@ static void refuse_queue(void *handle) {
     REFUSED(shc_queue_put_many(handle, &item, 1, -1, o));
     REFUSED(shc_queue_get(handle, o, 8, -1, o));
     REFUSED(shc_queue_get_many(handle, o, 8, lens, 1, -1, o));
+    REFUSED(shc_queue_get_with(handle, 1, -1, never_taken, NULL, o));
     REFUSED(shc_queue_recv(handle, -1, o));
     REFUSED(shc_queue_release(handle, &taken));
     REFUSED(shc_queue_put_back(handle, &taken));
@@ -210,6 +217,7 @@ static void refuse_pipe(void *handle) {
     void *o = &out;
     REFUSED(shc_pipe_send(handle, "x", 1, -1));
     REFUSED(shc_pipe_recv(handle, o, 8, -1, o));
+    REFUSED(shc_pipe_recv_with(handle, -1, never_taken, NULL, o));
     REFUSED(shc_pipe_recv_in_place(handle, -1, o));
     REFUSED(shc_pipe_release(handle, &taken));
     REFUSED(shc_pipe_put_back(handle, &taken));

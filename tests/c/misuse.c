@@ -408,6 +408,12 @@ static void queue_options(void) {
     REFUSED(SHC_ERR_NOT_FOUND, shc_queue_open(segment, "none", o));
 }
 
+static bool never_taken(void *unused, const void *data, size_t len) {
+    (void)unused, (void)data, (void)len;
+    CHECK(!"called");
+    return false;
+}
+
 static void queues(void) {
     const shc_buffer one = {"x", 1}, none = {NULL, 1}, negative = {"x", NEGATIVE};
     const shc_buffer two[] = {{"x", 1}, {NULL, 1}};
@@ -447,6 +453,8 @@ static void queues(void) {
     INVALID(shc_queue_get_many(queue, o, NEGATIVE, lens, 2, 0, o));
     INVALID(shc_queue_get_many(queue, o, 8, NULL, 2, 0, o));
     INVALID(shc_queue_get_many(queue, o, 8, lens, 2, 0, NULL));
+    INVALID(shc_queue_get_with(queue, 1, 0, NULL, NULL, o));
+    INVALID(shc_queue_get_with(queue, 1, 0, never_taken, NULL, NULL));
     INVALID(shc_queue_recv(queue, 0, NULL));
     INVALID(shc_queue_release(queue, NULL));
     INVALID(shc_queue_put_back(queue, NULL));
@@ -456,6 +464,7 @@ static void queues(void) {
         INVALID(shc_queue_get(queue, o, 8, *t, o));
         INVALID(shc_queue_get_many(queue, o, 8, lens, 2, *t, o));
         INVALID(shc_queue_get_many(queue, o, 8, lens, 0, *t, o));
+        INVALID(shc_queue_get_with(queue, 1, *t, never_taken, NULL, o));
         INVALID(shc_queue_recv(queue, *t, o));
     }
     REFUSED(SHC_ERR_NOT_HELD, shc_queue_release(queue, &no_item));
@@ -530,6 +539,8 @@ static void pipes(void) {
     INVALID(shc_pipe_recv(b, NULL, 8, 0, o));
     INVALID(shc_pipe_recv(b, o, NEGATIVE, 0, o));
     INVALID(shc_pipe_recv(b, o, 8, 0, NULL));
+    INVALID(shc_pipe_recv_with(b, 0, NULL, NULL, o));
+    INVALID(shc_pipe_recv_with(b, 0, never_taken, NULL, NULL));
     INVALID(shc_pipe_recv_in_place(b, 0, NULL));
     INVALID(shc_pipe_release(b, NULL));
     INVALID(shc_pipe_commit(b, NULL, 0));
@@ -539,6 +550,7 @@ static void pipes(void) {
         INVALID(shc_pipe_send(a, "x", 1, *t));
         INVALID(shc_pipe_reserve(a, 1, *t, o));
         INVALID(shc_pipe_recv(b, o, 8, *t, o));
+        INVALID(shc_pipe_recv_with(b, *t, never_taken, NULL, o));
         INVALID(shc_pipe_recv_in_place(b, *t, o));
         INVALID(shc_pipe_poll(b, *t, o));
     }

@@ -45,6 +45,31 @@ static void at_the_end(const shc_pipe *pipe) {
     CHECK(len == 99 && seen[0] == 'z');
 }
 
+static bool copy_text(void *text, const void *data, size_t len) {
+    if (text == NULL) { return false; }
+    strncat(text, data, len);
+    return true;
+}
+
+static void with_a_function(void) {
+    shc_pipe *a = NULL, *b = NULL;
+    bool received = false;
+    char text[16] = "";
+    make("function", 2, 0, &a, &b);
+    STATUS(SHC_WOULD_BLOCK, shc_pipe_recv_with(b, 0, copy_text, text, &received));
+    STATUS(SHC_TIMED_OUT, shc_pipe_recv_with(b, SHORT_NS, copy_text, text, &received));
+    send_text(a, "first");
+    send_text(a, "second");
+    OK(shc_pipe_recv_with(b, -1, copy_text, NULL, &received));
+    CHECK(!received);
+    OK(shc_pipe_recv_with(b, -1, copy_text, text, &received));
+    CHECK(received && strcmp(text, "first") == 0);
+    gives(b, "second");
+    OK(shc_pipe_close(a));
+    STATUS(SHC_CLOSED, shc_pipe_recv_with(b, -1, copy_text, text, &received));
+    OK(shc_pipe_close(b));
+}
+
 static void duplex(void) {
     shc_pipe *a = NULL, *b = NULL, *again = NULL, *none = NULL;
     shc_pipe_options options;
@@ -327,6 +352,7 @@ static void a_fork_shares_no_message(void) {
 int main(void) {
     segment = test_segment("pipe");
     opened = new_signpost();
+    with_a_function();
     duplex();
     simplex();
     in_place();

@@ -129,6 +129,48 @@ static void many(void) {
     OK(shc_queue_close(queue));
 }
 
+/* Where items go, as long as there is room for them. */
+typedef struct {
+    char text[64];
+    size_t items, room;
+} basket;
+
+static bool into_basket(void *userdata, const void *data, size_t len) {
+    basket *all = userdata;
+    if (all->items == all->room) { return false; }
+    all->items++;
+    strncat(all->text, data, len);
+    return true;
+}
+
+static void with_a_function(void) {
+    shc_queue *queue = make("function", 8);
+    size_t count = 99;
+    basket none = {"", 0, 0}, two = {"", 0, 2}, all = {"", 0, 9};
+    STATUS(SHC_WOULD_BLOCK, shc_queue_get_with(queue, 3, 0, into_basket, &all, &count));
+    STATUS(SHC_TIMED_OUT, shc_queue_get_with(queue, 3, SHORT_NS, into_basket, &all, &count));
+    CHECK(count == 99);
+    put(queue, "one ");
+    put(queue, "two ");
+    put(queue, "three ");
+    OK(shc_queue_get_with(queue, 3, 0, into_basket, &none, &count));
+    CHECK(count == 0 && qsize(queue) == 3);
+    OK(shc_queue_get_with(queue, 0, -1, into_basket, &all, &count));
+    CHECK(count == 0 && all.items == 0);
+    OK(shc_queue_get_with(queue, 3, -1, into_basket, &two, &count));
+    CHECK(count == 2 && strcmp(two.text, "one two ") == 0);
+    /* What was refused is still the oldest, and was not delivered. */
+    shc_item item;
+    OK(shc_queue_recv(queue, 0, &item));
+    CHECK(is(&item, "three ") && item.deliveries == 1);
+    OK(shc_queue_put_back(queue, &item));
+    OK(shc_queue_shutdown(queue));
+    OK(shc_queue_get_with(queue, 3, -1, into_basket, &all, &count));
+    CHECK(count == 1 && strcmp(all.text, "three ") == 0);
+    STATUS(SHC_CLOSED, shc_queue_get_with(queue, 3, -1, into_basket, &all, &count));
+    OK(shc_queue_close(queue));
+}
+
 static void items_in_place(void) {
     shc_queue *queue = make("items", 3);
     shc_item first, second, copy;
@@ -567,6 +609,7 @@ int main(void) {
     taken = new_signpost();
     put_and_get();
     many();
+    with_a_function();
     items_in_place();
     stale_items(10, "stale");
     stale_items(10000, "stale large");
