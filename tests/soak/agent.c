@@ -29,7 +29,7 @@ enum {
     ITEMS_AT = TALLIES_AT + LANES * OBJECTS * TALLY_WORDS,
     WORDS = ITEMS_AT + ITEM_OBJECTS * LANES * ITEMS * ITEM_WORDS
 };
-enum { SEED = 1, STOP = 3, CALM = 4, NO_LONG_WAITS = 5, LONG_STOPS = 6 };
+enum { SEED = 1, STOP = 3, CALM = 4, NO_LONG_WAITS = 5, LONG_STOPS = 6, LONG_STOP_EVENTS = 7 };
 enum { LIFE, DOOMED, OP, SINCE, COUNT, STOPPED, PID, FORKS, EXECS, TIMES_STOPPED };
 enum { HOLDER, RELEASED_AT, KILLED_AT, WORST_RECOVERY, HEALED, KILLS, STOPS, STOPPED_IN = 8, HISTOGRAM = 16 };
 enum { BEGUN, A, B, A_KILLED, B_KILLED, PUT_BACKS, LATE, HOLDING, TAKES_KILLED, HALF, HALVES };
@@ -140,9 +140,13 @@ static void add(int object, int w, uint64_t n) {
     *at = *at + n;
 }
 
+static uint64_t stop_events(void) {
+    return *lane_word(lane % FORKED, TIMES_STOPPED) + ledger[LONG_STOP_EVENTS];
+}
+
 static void begin(int object, uint64_t kind, uint64_t n) {
     started = now();
-    stops_before = *lane_word(lane % FORKED, TIMES_STOPPED);
+    stops_before = stop_events();
     *lane_word(lane, SINCE) = started;
     *lane_word(lane, OP) = (uint64_t)(object + 1) | kind << 8 | n << 16;
 }
@@ -152,7 +156,17 @@ static void most(word *at, uint64_t n) {
     while (seen < n && !atomic_compare_exchange_weak(at, &seen, n)) continue;
 }
 
+static void waited(int object, uint64_t since) {
+    uint64_t from = since > started ? since : started, at = now();
+    uint64_t wait = at > from ? at - from : 0;
+    if (wait < TICKED || stop_events() != stops_before || ledger[LONG_STOPS]) return;
+    atomic_fetch_add(object_word(object, HEALED), 1);
+    if (ledger[CALM] && object != PARTS)
+        fault(object, "nobody was killed, and a wait lasted %lu ms too long", (unsigned long)(wait / MS));
+}
+
 static void end(int object, bool success) {
+    if (object < 2 || object == 10 || object >= 19) waited(object, 0);
     *lane_word(lane, OP) = 0;
     *lane_word(lane, COUNT) = *lane_word(lane, COUNT) + 1;
     if (*object_word(object, STOPPED_IN) + ledger[LONG_STOPS]) {
@@ -168,15 +182,6 @@ static void end(int object, bool success) {
     int bucket = power * 4 + (int)(ns >> (power - 2) & 3);
     most(object_word(object, WORST_RECOVERY), ns);
     atomic_fetch_add(object_word(object, HISTOGRAM + (bucket < 256 ? bucket : 255)), 1);
-}
-
-static void waited(int object, uint64_t since) {
-    uint64_t from = since > started ? since : started, at = now();
-    uint64_t wait = at > from ? at - from : 0;
-    if (wait < TICKED || *lane_word(lane % FORKED, TIMES_STOPPED) != stops_before) return;
-    atomic_fetch_add(object_word(object, HEALED), 1);
-    if (ledger[CALM] && object != PARTS)
-        fault(object, "nobody was killed, and a wait lasted %lu ms too long", (unsigned long)(wait / MS));
 }
 
 static void settle(int of) {

@@ -21,7 +21,7 @@ OBJECTS_AT = LANES_AT + LANES * 16
 TALLIES_AT = OBJECTS_AT + OBJECTS * 272
 ITEMS_AT = TALLIES_AT + LANES * OBJECTS * 16
 WORDS = ITEMS_AT + ITEM_OBJECTS * LANES * ITEMS * 4
-SEED, STOP, CALM, NO_LONG_WAITS = 1, 3, 4, 5
+SEED, STOP, CALM, NO_LONG_WAITS, LONG_STOPS, LONG_STOP_EVENTS = 1, 3, 4, 5, 6, 7
 LIFE, DOOMED, OP, SINCE, COUNT, PID, STOPS = 0, 1, 2, 3, 4, 6, 9
 HOLDER, RELEASED_AT, HEALED, KILLS = 0, 1, 4, 5
 BEGUN, A, B, A_KILLED, B_KILLED, PUT_BACKS, LATE, HOLDING, TAKES_KILLED, HALF, HALVES = range(11)
@@ -174,7 +174,7 @@ class Worker:
 
     def begin(self, object_: int, kind: int, n: int = 0) -> None:
         self.started = now()
-        self.stops = self.words[self.ledger.lane(self.lane % FORKED, STOPS)]
+        self.stops = self.stop_events()
         self.words[self.ledger.lane(self.lane, SINCE)] = self.started
         self.words[self.ledger.lane(self.lane, OP)] = object_ + 1 | kind << 8 | n << 16
 
@@ -182,9 +182,12 @@ class Worker:
         self.words[self.ledger.lane(self.lane, OP)] = 0
         self.ledger.add(self.ledger.lane(self.lane, COUNT), 1)
 
+    def stop_events(self) -> int:
+        return self.words[self.ledger.lane(self.lane % FORKED, STOPS)] + self.words[LONG_STOP_EVENTS]
+
     def waited(self, object_: int, since: int) -> None:
         wait = now() - max(since, self.started)
-        if wait < TICKED or self.words[self.ledger.lane(self.lane % FORKED, STOPS)] != self.stops:
+        if wait < TICKED or self.stop_events() != self.stops or self.words[LONG_STOPS]:
             return
         self.ledger.add(self.ledger.object(object_, HEALED), 1)
         if self.words[CALM] and object_ != PARTS:

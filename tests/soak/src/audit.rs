@@ -198,8 +198,8 @@ impl Audit<'_> {
     }
 }
 
-/// Removes all objects of a segment; how many blocks are in use then.
-pub fn remove_all(segment: &Segment, faults: &mut Vec<String>) -> usize {
+/// Removes all objects of a segment; the owners of the blocks that are in use then.
+pub fn remove_all(segment: &Segment, faults: &mut Vec<String>) -> Vec<u64> {
     for object in segment.objects().unwrap_or_default() {
         if let Err(e) = segment.remove(&object.name) {
             faults.push(format!("removing {}: {e}", object.name));
@@ -208,8 +208,8 @@ pub fn remove_all(segment: &Segment, faults: &mut Vec<String>) -> usize {
     blocks_in_use(segment.name())
 }
 
-/// Counts the blocks that are not free, as `docs/layout.md` says where they are.
-fn blocks_in_use(name: &str) -> usize {
+/// The owners' words of the blocks that are not free, as `docs/layout.md` says where they are.
+fn blocks_in_use(name: &str) -> Vec<u64> {
     use std::os::unix::fs::FileExt;
     let table = layout_table();
     let size_of = |name| table.iter().find(|row| row.0 == name && row.1.is_empty()).expect("a struct").3;
@@ -221,7 +221,7 @@ fn blocks_in_use(name: &str) -> usize {
     };
     let participants = (words(24, 1)[0] >> 32) as usize;
     let extents = size_of("Header") + participants * size_of("Slot");
-    let mut used = 0;
+    let mut used = Vec::new();
     for extent in (0..1024).map(|i| extents + i * size_of("Extent")) {
         let [shape, start] = words(extent, 2)[..] else { unreachable!() };
         if start == 0 {
@@ -233,7 +233,7 @@ fn blocks_in_use(name: &str) -> usize {
         while (blocks * 8).next_multiple_of(128) + blocks * block > len {
             blocks -= 1;
         }
-        used += words(start as usize, blocks).iter().filter(|owner| **owner != 0).count();
+        used.extend(words(start as usize, blocks).into_iter().filter(|owner| *owner != 0));
     }
     used
 }

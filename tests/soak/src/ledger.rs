@@ -77,6 +77,8 @@ pub mod head {
     pub const NO_LONG_WAITS: usize = 5;
     /// Processes that are stopped for long, at whatever: what takes its time then is no recovery.
     pub const LONG_STOPS: usize = 6;
+    /// How often a long stop has begun or ended.
+    pub const LONG_STOP_EVENTS: usize = 7;
 }
 
 /// Words of a lane.

@@ -17,9 +17,9 @@ mod worker;
 use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -29,7 +29,7 @@ use sharecell::Segment;
 use audit::{Audit, Sums};
 use ledger::*;
 use objects::{Objects, SMALL};
-use worker::Worker;
+use worker::{Random, Worker};
 
 /// Kills processes at random for a while, and accounts for every item.
 #[derive(Parser)]
@@ -90,7 +90,7 @@ struct Shared {
     ledger: Ledger,
     faults: Mutex<Vec<String>>,
     counts: killer::Counts,
-    quit: Arc<AtomicBool>,
+    quit: AtomicBool,
 }
 
 const ROUND: Duration = Duration::from_millis(3500);
@@ -107,7 +107,7 @@ fn soak(arguments: &Arguments) -> i32 {
         ledger,
         faults: Mutex::default(),
         counts: killer::Counts::default(),
-        quit: Arc::default(),
+        quit: AtomicBool::new(false),
     }));
     let (fault_reader, fault_writer) = pipe();
     let name = format!("soak-{}", std::process::id());
@@ -126,10 +126,15 @@ fn soak(arguments: &Arguments) -> i32 {
     let mut agents = start(arguments, &name, [ledger_fd, fault_writer.as_raw_fd()]);
     for agent in &mut agents {
         if let Some(pids) = agent.pids.take() {
-            let (lane, life) = (agent.lane, arguments.life);
-            std::thread::spawn(move || {
-                killer::serve(&shared.ledger, lane, pids, seed, life, &shared.counts, &shared.quit);
-            });
+            let mut killer = killer::Killer {
+                ledger: &shared.ledger,
+                lane: agent.lane,
+                counts: &shared.counts,
+                directory: killer::Directory::of(&segment),
+                random: Random::new(mix(seed, agent.lane as u64, 7)),
+                life: arguments.life,
+            };
+            std::thread::spawn(move || killer.serve(pids, &shared.quit));
         }
     }
     let mut run = Run {
@@ -233,7 +238,7 @@ impl Run {
     fn rounds(&mut self, arguments: &Arguments, agents: &mut [Agent]) -> (u64, u64, Duration) {
         drop(Objects::create(&self.segment, &self.small, 0).expect("the objects"));
         let mut faults = Vec::new();
-        self.blocks = [&self.segment, &self.small].map(|s| audit::remove_all(s, &mut faults));
+        self.blocks = [&self.segment, &self.small].map(|s| audit::remove_all(s, &mut faults).len());
         let start = Instant::now();
         let (mut round, mut calm_rounds) = (0, 0);
         while start.elapsed().as_secs() < arguments.seconds && self.hangs == 0 {
@@ -281,10 +286,13 @@ impl Run {
         drop(objects);
         for (i, s) in [&self.segment, &self.small].into_iter().enumerate() {
             let left = audit::remove_all(s, &mut faults);
-            if left != self.blocks[i] {
-                faults.push(format!("leaked: {left} blocks are in use, {} were at first", self.blocks[i]));
-                self.leaked[1] += left.saturating_sub(self.blocks[i]);
-                self.blocks[i] = left;
+            if left.len() != self.blocks[i] {
+                faults.push(format!(
+                    "leaked: {} blocks were in use at first, now those of {left:x?}",
+                    self.blocks[i]
+                ));
+                self.leaked[1] += left.len().saturating_sub(self.blocks[i]);
+                self.blocks[i] = left.len();
             }
         }
         self.leaked[2] += faults.iter().filter(|fault| fault.starts_with("leaked seats")).count();

@@ -44,7 +44,7 @@ pub struct Worker<'a> {
     buffer: Vec<u64>,
     /// Of the operation that is under way.
     started: u64,
-    /// How often this process had been stopped by then.
+    /// How often this process, or any for long, had been stopped by then.
     stops: u64,
 }
 
@@ -92,7 +92,7 @@ impl<'a> Worker<'a> {
     /// Says what is about to be done.
     fn begin(&mut self, object: usize, kind: u64, n: u64) {
         self.started = now();
-        self.stops = self.ledger.lane(self.lane % FORKED, lane::STOPS).load(SeqCst);
+        self.stops = self.stop_events();
         self.ledger.lane(self.lane, lane::SINCE).store(self.started, SeqCst);
         self.name(object, kind, n);
     }
@@ -104,6 +104,9 @@ impl<'a> Worker<'a> {
 
     /// It was done and is booked.
     fn end(&mut self, object: usize, success: bool) {
+        if matches!(object, 0 | 1 | 10 | 19..) {
+            self.waited(object, 0); // these have no reason to wait for long
+        }
         self.ledger.lane(self.lane, lane::OP).store(0, SeqCst);
         let count = self.ledger.lane(self.lane, lane::COUNT);
         count.store(count.load(SeqCst) + 1, SeqCst);
@@ -119,22 +122,24 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// A wait that came to an end `since` which others would have had reason to end it.
+    fn stop_events(&self) -> u64 {
+        let own = self.ledger.lane(self.lane % FORKED, lane::STOPS).load(SeqCst);
+        own + self.ledger.head(head::LONG_STOP_EVENTS).load(SeqCst)
+    }
+
+    /// A wait is over that others have had reason to end `since`, or had none to begin with.
     fn waited(&self, object: usize, since: u64) {
         let wait = now().saturating_sub(since.max(self.started));
-        if self.ledger.lane(self.lane % FORKED, lane::STOPS).load(SeqCst) != self.stops {
-            return; // it was stopped itself
-        }
-        if wait < TICKED {
-            return;
+        let stopped =
+            self.stop_events() != self.stops || self.ledger.head(head::LONG_STOPS).load(SeqCst) != 0;
+        if wait < TICKED || stopped {
+            return; // who is stopped himself waits long, and who waits for him
         }
         self.ledger.object(object, object::HEALED).fetch_add(1, SeqCst);
         // Who has received a part of a message keeps the others from the next part while it is at something else.
         if self.ledger.head(head::CALM).load(SeqCst) != 0 && object != PARTS {
-            self.fault(
-                object,
-                &format!("nobody was killed, and a wait lasted {} ms too long", wait / 1_000_000),
-            );
+            let late = wait / 1_000_000;
+            self.fault(object, &format!("nobody was killed, and a wait lasted {late} ms too long"));
         }
     }
 
