@@ -26,8 +26,7 @@ export PYTHONPATH := $(CURDIR)/python
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help tools build venv demo test fmt lint test-rust test-c test-python test-examples test-soak test-wheel doc \
-	soak linear \
-	header format wheel clean
+	soak linear header format wheel clean
 
 help:
 	@echo 'make demo [FILE=path]  build, then run the demonstration'
