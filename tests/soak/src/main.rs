@@ -359,6 +359,8 @@ impl Run {
             }
         }
         drop((self.segment, self.small));
+        // One whose participants were killed all at once has no last to unlink it: who creates or collects does.
+        let _ = Segment::gc();
         let left = Segment::names().unwrap_or_default().into_iter().filter(|n| n.starts_with(&name));
         for left in left.collect::<Vec<_>>() {
             self.leaked[0] += 1;
