@@ -5,6 +5,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 CARGO ?= cargo
+MINUTES ?= 10
+ROUNDS ?= 50
 ifeq ($(origin CXX),default)
 CXX := c++
 endif
@@ -23,8 +25,8 @@ export PYTHONPATH := $(CURDIR)/python
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help tools build venv demo test fmt lint test-rust test-c test-python test-examples test-wheel doc \
-	bench-python header format wheel clean
+.PHONY: help tools build venv demo test fmt lint test-rust test-c test-python test-examples test-soak test-wheel doc \
+	soak linear bench-python header format wheel clean
 
 help:
 	@echo 'make demo [FILE=path]  build, then run the demonstration'
@@ -35,8 +37,11 @@ help:
 	@echo '  test-c               tests/c and tests/cpp'
 	@echo '  test-python          python/tests'
 	@echo '  test-examples        each example runs to its end'
+	@echo '  test-soak            the soak for half a minute'
 	@echo '  test-wheel           the wheel builds, and works where nothing else is installed'
 	@echo '  doc                  the Rust documentation, without a warning'
+	@echo 'make soak MINUTES=10   kills processes at random and accounts for every item (SEED=n, SOAK_REPORT=file)'
+	@echo 'make linear ROUNDS=50  records histories of real processes and looks for an order that explains them'
 	@echo 'make build             the library with its C ABI, the command and the Rust examples'
 	@echo 'make header            writes include/sharecell.h again from src/capi'
 	@echo 'make bench-python      times python/sharecell beside multiprocessing and faster-fifo (JSON=file, QUICK=1)'
@@ -65,11 +70,13 @@ test:
 
 fmt: venv
 	$(CARGO) fmt --check
+	$(CARGO) fmt --manifest-path tests/soak/Cargo.toml --check
 	.ci/clang-format.sh --dry-run --Werror
 	'$(VENV_BIN)/ruff' format --check $(PYTHON_DIRS)
 
 format: venv
 	$(CARGO) fmt
+	$(CARGO) fmt --manifest-path tests/soak/Cargo.toml
 	.ci/clang-format.sh -i
 	'$(VENV_BIN)/ruff' format $(PYTHON_DIRS)
 	'$(VENV_BIN)/ruff' check --fix $(PYTHON_DIRS)
@@ -78,6 +85,7 @@ lint: venv
 	$(CARGO) clippy --all-targets -- -D warnings
 	$(CARGO) clippy --all-targets $(FEATURES) -- -D warnings
 	$(CARGO) clippy --all-targets --all-features -- -D warnings
+	$(CARGO) clippy --release --manifest-path tests/soak/Cargo.toml --target-dir '$(TARGET)/soak' -- -D warnings
 	'$(VENV_BIN)/ruff' check $(PYTHON_DIRS)
 	cd python && '$(VENV_BIN)/mypy' sharecell
 	'$(VENV_BIN)/shellcheck' .ci/run .ci/*.sh tests/*.sh
@@ -103,6 +111,15 @@ bench-python: build venv
 
 test-examples: build venv
 	@tests/run-programs.sh examples
+
+test-soak: build venv
+	@.ci/soak.sh 28
+
+soak: build venv
+	@.ci/soak.sh $$(( $(MINUTES) * 60 ))
+
+linear: build
+	LINEAR_ROUNDS='$(ROUNDS)' $(CARGO) test $(FEATURES) --test linear -- --nocapture
 
 doc:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps $(FEATURES)
