@@ -25,8 +25,8 @@ export PYTHONPATH := $(CURDIR)/python
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help tools build venv demo test fmt lint test-rust test-c test-python test-examples test-soak test-wheel doc \
-	soak linear bench-python header format wheel clean
+.PHONY: help tools build venv demo test fmt lint test-rust steps test-c test-python test-examples test-soak \
+	test-wheel doc soak linear bench-python header format wheel clean
 
 help:
 	@echo 'make demo [FILE=path]  build, then run the demonstration'
@@ -34,6 +34,7 @@ help:
 	@echo '  fmt                  is everything formatted? (`make format` formats)'
 	@echo '  lint                 clippy, ruff, mypy, shellcheck'
 	@echo '  test-rust            unit, integration and documentation tests'
+	@echo '  steps [LONG=1|all]   every operation is killed at every step: at some, at most, at all of them'
 	@echo '  test-c               tests/c and tests/cpp'
 	@echo '  test-python          python/tests'
 	@echo '  test-examples        each example runs to its end'
@@ -86,6 +87,8 @@ lint: venv
 	$(CARGO) clippy --all-targets $(FEATURES) -- -D warnings
 	$(CARGO) clippy --all-targets --all-features -- -D warnings
 	$(CARGO) clippy --release --manifest-path tests/soak/Cargo.toml --target-dir '$(TARGET)/soak' -- -D warnings
+	$(CARGO) clippy --test steps -- -D warnings
+	$(CARGO) clippy --test steps --features steps -- -D warnings
 	'$(VENV_BIN)/ruff' check $(PYTHON_DIRS)
 	cd python && '$(VENV_BIN)/mypy' sharecell
 	'$(VENV_BIN)/shellcheck' .ci/run .ci/*.sh tests/*.sh
@@ -94,7 +97,12 @@ lint: venv
 test-rust: build venv
 	$(CARGO) test --no-fail-fast $(FEATURES)
 	$(CARGO) test $(FEATURES),shared_memory,async --test given --test tokio
+
+# By accesses to memory, with overflow checks and debug assertions; then by instructions and system calls, of the code as
+# it is released.
+steps: build
 	$(CARGO) test $(FEATURES),steps --test steps
+	$(CARGO) test --release $(FEATURES) --test steps
 
 test-c: build
 	@tests/run-programs.sh c cpp

@@ -21,6 +21,7 @@ fn objects(kind: &'static str) -> Vec<Case> {
     let made = move |scene: &Scene| drop(make(&scene.s, kind, "it"));
     let made_or_not = move |scene: &Scene, must: Option<bool>| {
         let is = exists(&scene.s, "it");
+        scene.saw(if is { "it is there, whole" } else { "it is not there" });
         assert!(must.is_none_or(|must| must == is), "{is} {must:?}");
         if is {
             check(&scene.s, kind, "it", false);
@@ -58,7 +59,10 @@ fn objects(kind: &'static str) -> Vec<Case> {
                 let s = scene.s.clone();
                 Box::new(move || drop(open(&s, kind, "it")))
             },
-            move |scene, _| check(&scene.s, kind, "it", true),
+            move |scene, _| {
+                check(&scene.s, kind, "it", true);
+                scene.saw("as before");
+            },
         ),
         case(
             format!("remove a {kind}"),
@@ -99,6 +103,7 @@ fn growth() -> Vec<Case> {
     };
     let there = |scene: &Scene, finished: bool| {
         assert!(!finished || exists(&scene.s, "it"));
+        scene.saw(if exists(&scene.s, "it") { "it is there, whole" } else { "it is not there" });
         if exists(&scene.s, "it") {
             check(&scene.s, "value", "it", true);
         }
@@ -135,7 +140,10 @@ fn growth() -> Vec<Case> {
                     std::mem::forget((first, rest));
                 })
             },
-            |scene, _| (0..100).for_each(|i| check(&scene.s, "value", &format!("v{i}"), true)),
+            |scene, _| {
+                (0..100).for_each(|i| check(&scene.s, "value", &format!("v{i}"), true));
+                scene.saw("as before");
+            },
         ),
         case(
             "open or create",
@@ -153,7 +161,10 @@ fn growth() -> Vec<Case> {
                 let s = scene.s.clone();
                 Box::new(move || assert!(Value::create(&s, "it", 2i64).is_err()))
             },
-            |scene, _| check(&scene.s, "value", "it", true),
+            |scene, _| {
+                check(&scene.s, "value", "it", true);
+                scene.saw("as before");
+            },
         ),
     ]
 }

@@ -1,61 +1,104 @@
-//! Every operation is killed at each of its accesses to shared memory, and a survivor looks after it.
+//! Every operation is killed at every step, and survivors look after it.
 //!
-//! For each case a process is forked that is killed at its k-th access (feature `steps`), for every k until
-//! it gets through. After each death the survivor sweeps, checks what the case promises, uses all kinds of
-//! objects, removes everything, and counts the blocks of the arena: none may have been lost.
+//! For each case a process is forked, and killed at a chosen step of the case's operation. After each death the
+//! survivor sweeps (or those who wait do), checks what the case promises, removes everything, and counts the blocks
+//! of the arena: none may have been lost. Now and then it also uses all kinds of objects.
+//!
+//! With the feature `steps` a step is an access to shared memory ([`count`]), without it an instruction or a system
+//! call, under ptrace ([`trace`]). Either writes its part of `docs/recovery.md` with `SHARECELL_BLESS=1`, and compares
+//! what survivors see with it otherwise.
 //!
 //! Each case runs in a process of its own, so that one that hangs does not keep the others from running.
-#![cfg(feature = "steps")]
 
 #[path = "../common/mod.rs"]
 mod common;
+#[cfg(feature = "steps")]
+mod count;
 mod directory;
+mod handing;
+#[cfg(not(feature = "steps"))]
+mod instants;
 mod objects;
 mod pipes;
+mod play;
 mod queues;
+mod report;
 mod scene;
 mod segments;
 mod sweeps;
 mod sync;
+mod table;
+#[cfg(not(feature = "steps"))]
+mod trace;
 mod values;
 
-use std::io::Write;
 use std::process::{Command, ExitCode};
 use std::sync::Mutex;
 use std::time::Duration;
 
+#[cfg(feature = "steps")]
+use count::run_case;
+#[cfg(not(feature = "steps"))]
+use instants::run_case;
+use report::Report;
 use scene::Case;
 
 const CASE: &str = "SHARECELL_TEST_CASE";
-/// How long a case may take.
+/// How long a case may take, in the short form and in the others.
 const TIME: Duration = Duration::from_secs(120);
+const LONG_TIME: Duration = Duration::from_secs(24 * 3600);
+
+/// How many steps are tried: set `LONG` for many more, to `all` for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Short,
+    Long,
+    All,
+}
 
 fn main() -> ExitCode {
-    let cases = cases();
+    #[cfg(not(feature = "steps"))]
+    if !trace::is_permitted() {
+        return ExitCode::SUCCESS;
+    }
+    let mut cases = cases();
+    // The forked child of a process counts on where that has stopped: these are the accesses of both.
+    cases.retain(|case| cfg!(not(feature = "steps")) || case.who == scene::Who::Itself);
+    let form = match std::env::var("LONG").as_deref() {
+        Ok("all") => Form::All,
+        Ok("") | Err(_) => Form::Short,
+        Ok(_) => Form::Long,
+    };
     if let Ok(name) = std::env::var(CASE) {
-        scene::run_case(cases.iter().find(|case| case.name == name).expect("a known case"));
+        play::reap_orphans_here();
+        run_case(cases.iter().find(|case| case.name == name).expect("a known case"), form);
         return ExitCode::SUCCESS;
     }
     let filters: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let chosen = |case: &&Case| filters.is_empty() || filters.iter().any(|f| case.name.contains(f.as_str()));
-    let names: Vec<&str> = cases.iter().filter(chosen).map(|case| case.name.as_str()).collect();
-    let (queue, failed) = (Mutex::new(names.iter()), Mutex::new(0));
+    let names: Vec<_> = cases.iter().filter(chosen).map(|case| (case.object, case.name.as_str())).collect();
+    #[cfg(feature = "steps")]
+    println!("pairs are drawn with the seed {}", count::SEED);
+    let start = std::time::Instant::now();
+    let (queue, report) = (Mutex::new(names.iter()), Mutex::new(Report::default()));
     let work = || loop {
-        let Some(name) = queue.lock().unwrap().next() else { return };
-        *failed.lock().unwrap() += i32::from(!supervise(name));
+        let Some((object, name)) = queue.lock().unwrap().next() else { return };
+        let outcome = supervise(name, if form == Form::Short { TIME } else { LONG_TIME });
+        report.lock().unwrap().add(object, name, outcome);
     };
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(work);
         }
     });
-    let failed = failed.into_inner().unwrap();
-    println!("{} passed, {failed} failed", names.len() as i32 - failed);
-    if failed > 0 || names.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    let order = |name: &str| names.iter().position(|known| known.1 == name);
+    println!("\ntook {:.0} s", start.elapsed().as_secs_f64());
+    let good = report.into_inner().unwrap().close(order, filters.is_empty());
+    if good && !names.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Runs a case in a process of its own, and says how it went.
-fn supervise(name: &str) -> bool {
+/// Runs a case in a process of its own; how that ended, and what it said.
+fn supervise(name: &str, time: Duration) -> (String, String) {
     let (out, write) = std::io::pipe().unwrap();
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.env(CASE, name).stdout(write.try_clone().unwrap()).stderr(write);
@@ -66,39 +109,28 @@ fn supervise(name: &str) -> bool {
     let status = loop {
         match child.try_wait().unwrap() {
             Some(status) => break status.to_string(),
-            None if start.elapsed() > TIME => {
+            None if start.elapsed() > time => {
                 let _ = child.kill();
                 let _ = child.wait();
-                break "it hangs".to_owned();
+                break report::HANGS.to_owned();
             }
             None => std::thread::sleep(Duration::from_millis(5)),
         }
     };
-    let good = status == "exit status: 0";
-    let output =
-        if status == "it hangs" && !output.is_finished() { String::new() } else { output.join().unwrap() };
-    let lines: Vec<&str> = output.lines().collect();
-    let mut stdout = std::io::stdout().lock();
-    if good {
-        writeln!(stdout, "{name}: {}", lines.last().unwrap_or(&"")).unwrap();
-    } else {
-        let last = lines.iter().rposition(|line| line.starts_with("at access")).unwrap_or(0);
-        writeln!(stdout, "FAILED {name}: {status}\n{}", lines[last..].join("\n")).unwrap();
-    }
-    good
+    let silent = status == report::HANGS && !output.is_finished();
+    (status, if silent { String::new() } else { output.join().unwrap() })
 }
 
 fn cases() -> Vec<Case> {
-    [
-        segments::cases(),
-        directory::cases(),
-        values::cases(),
-        sync::cases(),
-        queues::cases(),
-        pipes::cases(),
-        sweeps::cases(),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    let about =
+        |object: &'static str, cases: Vec<Case>| cases.into_iter().map(move |case| case.about(object));
+    about("segment", segments::cases())
+        .chain(about("segment", handing::cases()))
+        .chain(about("object", directory::cases()))
+        .chain(about("value", values::cases()))
+        .chain(sync::cases())
+        .chain(about("queue", queues::cases()))
+        .chain(about("pipe", pipes::cases()))
+        .chain(about("sweep", sweeps::cases()))
+        .collect()
 }

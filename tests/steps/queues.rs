@@ -1,5 +1,7 @@
 //! Queues: what was put is delivered once, in order and whole.
 
+use std::time::Duration;
+
 use sharecell::*;
 
 use crate::common::*;
@@ -22,7 +24,7 @@ fn on_queue(
     size: usize,
     before: &'static [u8],
     operation: impl Fn(Queue) + Clone + 'static,
-    check: impl Fn(&[u8], bool) + 'static,
+    check: impl Fn(&[u8], bool) -> &'static str + 'static,
 ) -> Case {
     let options = options.clone();
     case(
@@ -44,10 +46,19 @@ fn on_queue(
             let q = scene.queue();
             let got = drain(&q);
             assert!(!q.is_shutdown());
-            check(&got, finished);
+            scene.saw(check(&got, finished));
             refill(&q);
         },
     )
+}
+
+fn soon() -> Deadline {
+    Deadline::after(Duration::from_millis(2))
+}
+
+fn refill_joinable(q: &Queue) {
+    q.put(&[1; SPILLED]).unwrap();
+    assert!(finish(q));
 }
 
 fn putting(size: usize, capacity: u64) -> Vec<Case> {
@@ -61,7 +72,12 @@ fn putting(size: usize, capacity: u64) -> Vec<Case> {
             move |q| put(&q, &vec![7; size]),
             move |got, finished| {
                 let put = got.strip_prefix(before).expect("what was there, in order");
-                assert!(new.starts_with(put) && (put == new || !finished), "{got:?}");
+                assert!(new.starts_with(put) && (put == new || !finished), "lost or doubled: {got:?}");
+                match put.len() {
+                    0 => "what was there before",
+                    1 => "the new item, once",
+                    _ => "both new items, once",
+                }
             },
         )
     };
@@ -97,6 +113,7 @@ fn getting(size: usize, capacity: u64) -> Vec<Case> {
                 assert!(before.ends_with(got), "lost, doubled or overtaken: {got:?}");
                 let gone = before.len() - got.len();
                 assert!(gone == taken || gone < taken && !finished, "{got:?}");
+                ["all items, once", "all but the one taken", "all but the two taken"][gone]
             },
         )
     };
@@ -141,8 +158,10 @@ fn others() -> Vec<Case> {
                 if !q.is_shutdown() {
                     refill(&q);
                 }
+                scene.saw("who waits gets it, now or at the next try");
             },
         )
+        .unaided()
     };
     vec![
         on_queue(
@@ -151,7 +170,10 @@ fn others() -> Vec<Case> {
             SPILLED,
             &[1],
             |q| q.put(&[7; SPILLED]).unwrap(),
-            |got, finished| assert!(got == [1, 7] || got == [1] && !finished, "{got:?}"),
+            |got, finished| {
+                assert!(got == [1, 7] || got == [1] && !finished, "{got:?}");
+                if got == [1] { "what was there before" } else { "the new item, once" }
+            },
         ),
         on_queue(
             "get from a queue of limited bytes".into(),
@@ -159,7 +181,10 @@ fn others() -> Vec<Case> {
             SPILLED,
             &[1, 2],
             |q| drop(q.get().unwrap()),
-            |got, finished| assert!(got == [2] || got == [1, 2] && !finished, "{got:?}"),
+            |got, finished| {
+                assert!(got == [2] || got == [1, 2] && !finished, "{got:?}");
+                if got == [2] { "all but the one taken" } else { "all items, once" }
+            },
         ),
         case(
             "put around an item that another holds",
@@ -184,10 +209,85 @@ fn others() -> Vec<Case> {
                 let complete: &[u8] = &[3, 4, 5];
                 let fits = got == complete || !finished && [&[2, 3, 4][..], &[3, 4]].contains(&&got[..]);
                 assert!(fits, "{got:?}");
+                scene.saw(match got.len() {
+                    2 => "all but the one taken",
+                    _ if got == complete => "all but the one taken, the new one once",
+                    _ => "all items, once",
+                });
                 scene.kill_helpers();
                 scene.s.recover();
                 assert_eq!(drain(&scene.queue()), [1]);
                 refill(&scene.queue());
+            },
+        ),
+        on_queue(
+            "put an item for which the segment grows".into(),
+            &QueueOptions::new(2),
+            8,
+            &[1],
+            |q| q.put(&[7; 300_000]).unwrap(),
+            |got, finished| {
+                assert!(got == [1, 7] || got == [1] && !finished, "{got:?}");
+                if got == [1] { "what was there before" } else { "the new item, once" }
+            },
+        ),
+        on_queue(
+            "wait in vain to put".into(),
+            &QueueOptions::new(2),
+            SPILLED,
+            &[1, 2],
+            |q| assert_eq!(kind(q.put_until(&[7; SPILLED], soon())), ErrorKind::TimedOut),
+            |got, _| {
+                assert_eq!(got, [1, 2]);
+                "what was there before"
+            },
+        ),
+        on_queue(
+            "wait in vain to get".into(),
+            &QueueOptions::new(2),
+            8,
+            &[],
+            |q| assert_eq!(kind(q.get_until(soon())), ErrorKind::TimedOut),
+            |got, _| {
+                assert!(got.is_empty());
+                "what was there before"
+            },
+        ),
+        on_queue(
+            "wait in vain for any of several".into(),
+            &QueueOptions::new(2),
+            8,
+            &[],
+            |q| assert_eq!(kind(wait_any(&[q.readable(), q.readable()], soon())), ErrorKind::TimedOut),
+            |got, _| {
+                assert!(got.is_empty());
+                "what was there before"
+            },
+        ),
+        case(
+            "be done with what another joins",
+            |scene| {
+                let q = Queue::create(&scene.s, "queue", &options().joinable(true)).unwrap();
+                q.put(&[1; SPILLED]).unwrap();
+                scene.sleeper(|| q.join(in_time()).is_ok());
+            },
+            |scene| {
+                let q = scene.queue();
+                Box::new(move || {
+                    q.get().unwrap();
+                    q.task_done().unwrap();
+                })
+            },
+            |scene, finished| {
+                let q = scene.queue();
+                // What was not taken, or not for good, is left to do.
+                if !finished && let Ok(item) = q.get_until(Deadline::after(Duration::from_millis(50))) {
+                    assert_eq!(item, [1; SPILLED]);
+                    q.task_done().unwrap();
+                }
+                scene.join_helpers();
+                refill_joinable(&q);
+                scene.saw("who joins goes on, when what is there again is done");
             },
         ),
         case(
@@ -203,6 +303,7 @@ fn others() -> Vec<Case> {
             |scene, finished| {
                 let q = scene.queue();
                 assert!(q.is_shutdown() || !finished);
+                scene.saw(if q.is_shutdown() { "shut down, what was there can be got" } else { "as before" });
                 assert_eq!(drain(&q), [1]);
                 if q.is_shutdown() {
                     assert_eq!((kind(q.put(b"x")), kind(q.get())), (ErrorKind::Closed, ErrorKind::Closed));
@@ -224,7 +325,9 @@ fn others() -> Vec<Case> {
             },
             |scene, finished| {
                 // What the dead one had taken and not done is nobody's any more.
-                assert!(!finish(&scene.queue()) || !finished);
+                let again = finish(&scene.queue());
+                assert!(!again || !finished);
+                scene.saw(if again { "the item, once more" } else { "done" });
             },
         ),
         waiting(

@@ -2,6 +2,9 @@
 
 use std::cell::RefCell;
 use std::io::Read;
+use std::os::unix::net::UnixStream;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use sharecell::*;
@@ -19,8 +22,22 @@ type Setup = Box<dyn Fn(&Scene)>;
 type Prepare = Box<dyn Fn(&Scene) -> Operation>;
 type Check = Box<dyn Fn(&Scene, bool)>;
 
+/// Which process is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// The one that runs the operation.
+    Itself,
+    /// The one that the operation forks.
+    ItsChild,
+}
+
 pub struct Case {
     pub name: String,
+    /// What it is about, to put the figures in order by.
+    pub object: &'static str,
+    pub who: Who,
+    /// Whether the survivors must notice the death by themselves, without being told to sweep.
+    pub unaided: bool,
     /// In the survivor, before the fork.
     pub setup: Setup,
     /// In the process that is killed: opens what it needs, and returns what is counted.
@@ -29,13 +46,45 @@ pub struct Case {
     pub check: Check,
 }
 
+impl Case {
+    pub fn about(mut self, object: &'static str) -> Self {
+        self.object = object;
+        self
+    }
+
+    /// Nobody sweeps but those who wait.
+    pub fn unaided(mut self) -> Self {
+        self.unaided = true;
+        self
+    }
+
+    /// Whether its steps are told by the system calls among them: where the kernel does most of the work.
+    pub fn by_calls(&self) -> bool {
+        self.object == "segment"
+    }
+
+    /// It is the child that is killed.
+    pub fn in_the_child(mut self) -> Self {
+        self.who = Who::ItsChild;
+        self
+    }
+}
+
 pub fn case(
     name: impl Into<String>,
     setup: impl Fn(&Scene) + 'static,
     operation: impl Fn(&Scene) -> Operation + 'static,
     check: impl Fn(&Scene, bool) + 'static,
 ) -> Case {
-    Case { name: name.into(), setup: Box::new(setup), operation: Box::new(operation), check: Box::new(check) }
+    Case {
+        name: name.into(),
+        object: "",
+        who: Who::Itself,
+        unaided: false,
+        setup: Box::new(setup),
+        operation: Box::new(operation),
+        check: Box::new(check),
+    }
 }
 
 /// What a case plays in: a new one for each death.
@@ -46,12 +95,77 @@ pub struct Scene {
     /// Other processes, to be reaped before the check is over: those who hold, and those who wait.
     pub holders: RefCell<Vec<i32>>,
     pub sleepers: RefCell<Vec<i32>>,
+    /// A segment without a name, and a socket over which another comes.
+    pub anonymous: RefCell<Option<Segment>>,
+    pub socket: RefCell<Option<UnixStream>>,
+    /// What the survivor has found.
+    found: RefCell<Vec<&'static str>>,
+    /// When those who waited had what they waited for, by the clock that all processes share.
+    times: &'static Times,
+}
+
+/// Where the processes of a scene note when they went on, in nanoseconds; 0 is never.
+struct Times([AtomicU64; 8]);
+
+impl Times {
+    /// In a page that this process and its children share, for ever.
+    fn shared() -> &'static Self {
+        static PAGE: OnceLock<usize> = OnceLock::new();
+        let page = PAGE.get_or_init(|| {
+            let (prot, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+            // SAFETY: a new mapping at an address of the kernel's choice.
+            let page = unsafe { libc::mmap(std::ptr::null_mut(), 4096, prot, flags, -1, 0) };
+            assert_ne!(page, libc::MAP_FAILED);
+            page.addr()
+        });
+        // SAFETY: the page is zeroed, larger than this, of atomics alone, and never unmapped.
+        unsafe { &*std::ptr::with_exposed_provenance(*page) }
+    }
+
+    fn note(&self) {
+        let free = self.0.iter().find(|time| time.load(Relaxed) == 0).expect("a few who wait");
+        free.store(now(), Relaxed);
+    }
+}
+
+/// Nanoseconds of CLOCK_MONOTONIC.
+pub fn now() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a valid place to write to.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
 impl Scene {
-    fn new(world: &World) -> Self {
+    pub fn new(world: &World) -> Self {
         let s = world.segment_with(SegmentOptions::new().limit(LIMIT).participants(8));
-        Self { s, other: world.name(), holders: RefCell::default(), sleepers: RefCell::default() }
+        let times = Times::shared();
+        times.0.iter().for_each(|time| time.store(0, Relaxed));
+        Self {
+            s,
+            other: world.name(),
+            holders: RefCell::default(),
+            sleepers: RefCell::default(),
+            anonymous: RefCell::default(),
+            socket: RefCell::default(),
+            found: RefCell::default(),
+            times,
+        }
+    }
+
+    /// Says what the survivor finds, for the table.
+    pub fn saw(&self, what: &'static str) {
+        self.found.borrow_mut().push(what);
+    }
+
+    /// All that the survivor has found.
+    pub fn found(&self) -> String {
+        self.found.borrow().join(", ")
+    }
+
+    /// When those who waited went on.
+    pub fn went_on(&self) -> impl Iterator<Item = u64> {
+        self.times.0.iter().map(|time| time.load(Relaxed)).filter(|time| *time > 0)
     }
 
     /// Starts a process that takes something, and then stays until it is killed.
@@ -71,18 +185,24 @@ impl Scene {
     pub fn sleeper(&self, wait: impl FnOnce() -> bool) {
         let pid = Self::start(|ready| {
             drop(ready);
-            i32::from(!wait())
+            let good = wait();
+            self.times.note();
+            i32::from(!good)
         });
         self.sleepers.borrow_mut().push(pid);
         wait_until("the helper sleeps", || process_state(pid) == 'S');
     }
 
     /// As [`sleeper`](Self::sleeper), started by who is to be killed.
-    pub fn orphan(wait: impl FnOnce() -> bool) {
+    pub fn orphan(&self, wait: impl FnOnce() -> bool) {
         let pid = fork(|| {
             // SAFETY: prctl has no preconditions. It must not die with its parent.
             unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0) };
-            i32::from(!wait())
+            // SAFETY: alarm has no preconditions. Who hangs is killed.
+            unsafe { libc::alarm(2 * WATCHDOG.as_secs() as u32) };
+            let good = wait();
+            self.times.note();
+            i32::from(!good)
         });
         wait_until("the orphan sleeps", || process_state(pid) == 'S');
     }
@@ -109,6 +229,7 @@ impl Scene {
         for pid in self.sleepers.take() {
             assert_eq!(reap(pid), 0, "a helper that waits");
         }
+        self.s.recover();
     }
 
     pub fn queue(&self) -> Queue {
@@ -120,68 +241,34 @@ pub fn in_time() -> Deadline {
     Deadline::after(WATCHDOG)
 }
 
-/// A word that parent and child share: how many accesses the operation consists of.
-pub struct Count(*mut u64);
-
-impl Count {
-    fn new() -> Self {
-        let (prot, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
-        // SAFETY: a new mapping at an address of the kernel's choice.
-        let page = unsafe { libc::mmap(std::ptr::null_mut(), 4096, prot, flags, -1, 0) };
-        assert_ne!(page, libc::MAP_FAILED);
-        Self(page.cast())
-    }
-
-    fn set(&self, count: u64) {
-        // SAFETY: the page is mapped for ever, and the parent reads it when the child has ended.
-        unsafe { self.0.write_volatile(count) };
-    }
-
-    fn get(&self) -> u64 {
-        // SAFETY: as in `set`.
-        unsafe { self.0.read_volatile() }
-    }
-}
-
-/// Plays a case once, its process being killed at access `k` (0: never). Whether it got through, and how
-/// many blocks of the arenas are in use at the end.
-pub fn play(case: &Case, world: &World, count: &Count, k: u64) -> (bool, usize) {
-    let scene = Scene::new(world);
-    (case.setup)(&scene);
-    let child = fork(|| {
-        // SAFETY: alarm has no preconditions. Who hangs is killed.
-        unsafe { libc::alarm(WATCHDOG.as_secs() as u32) };
-        let operation = (case.operation)(&scene);
-        steps::die_at(k);
-        operation();
-        count.set(steps::count());
-        0
-    });
-    let finished = match reap(child) {
-        0 => true,
-        code if code == -libc::SIGKILL && k > 0 => false,
-        code => panic!("the operation ended with {code}"),
-    };
+/// Removes all that there is; how many blocks of the arenas are in use then. If `thorough`, all kinds of objects are
+/// seen to work before.
+pub fn tidy_all(scene: &Scene, thorough: bool) -> usize {
     scene.s.recover();
-    (case.check)(&scene, finished);
-    let forgotten = scene.holders.take().len() + scene.sleepers.take().len();
-    assert_eq!(forgotten, 0, "the check of a case reaps its helpers");
-    reap_orphans();
-    scene.s.recover();
-    let mut used = tidy(&scene.s);
+    let mut used = tidy(&scene.s, thorough);
     if Segment::names().unwrap().contains(&scene.other) {
         let other = Segment::open(&scene.other).unwrap();
         other.recover();
-        used += tidy(&other);
+        used += tidy(&other, thorough);
         assert_eq!(other.participants().len(), 1);
         Segment::unlink(&scene.other).unwrap();
     }
     assert_eq!(scene.s.participants().len(), 1);
-    (finished, used)
+    used
 }
 
-/// All kinds of objects work, all that there are can be removed; how many blocks are in use then.
-pub fn tidy(s: &Segment) -> usize {
+fn tidy(s: &Segment, thorough: bool) -> usize {
+    if thorough {
+        use_all_kinds(s);
+    }
+    for object in s.objects().unwrap() {
+        s.remove(&object.name).unwrap();
+    }
+    assert_eq!(s.objects().unwrap().len(), 0);
+    blocks_in_use(s)
+}
+
+fn use_all_kinds(s: &Segment) {
     for kind in KINDS {
         let name = format!("new {kind}");
         drop(make(s, kind, &name));
@@ -193,14 +280,6 @@ pub fn tidy(s: &Segment) -> usize {
         array.fill(u64::MAX).unwrap();
     }
     assert!(arrays.iter().all(|array| array.to_vec().unwrap() == [u64::MAX; 200]));
-    drop(arrays);
-    let names: Vec<_> = s.objects().unwrap().into_iter().map(|object| object.name).collect();
-    assert!(names.len() >= 3 + KINDS.len());
-    for name in names {
-        s.remove(&name).unwrap();
-    }
-    assert_eq!(s.objects().unwrap().len(), 0);
-    blocks_in_use(s)
 }
 
 /// Counts the blocks that are not free, as docs/layout.md says where they are.
@@ -234,35 +313,13 @@ pub fn reap_orphans() {
         // SAFETY: `status` is a valid place to write to.
         match unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) } {
             0 => std::thread::sleep(Duration::from_millis(1)),
+            // Who traced its parent has got it too, and then the parent was killed.
+            pid if pid > 0 && libc::WIFSTOPPED(status) => {
+                // SAFETY: the process is traced by this one and stopped.
+                assert_eq!(unsafe { libc::ptrace(libc::PTRACE_DETACH, pid, 0, 0) }, 0);
+            }
             pid if pid > 0 => assert!(status == 0 || status == libc::SIGKILL, "an orphan: {status:#x}"),
             _ => return,
         }
     }
-}
-
-/// Where to kill an operation of `count` accesses: everywhere, or if there are very many, at both ends of it
-/// and here and there.
-pub fn places(count: u64) -> Vec<u64> {
-    const DENSE: u64 = 120;
-    let stride = (count / 80).max(1);
-    (1..=count).filter(|k| *k <= DENSE || *k + DENSE > count || k % stride == 0).collect()
-}
-
-/// Kills the operation of a case everywhere; says where it is, for the one who watches.
-pub fn run_case(case: &Case) {
-    // SAFETY: prctl has no preconditions. Orphans of who was killed are to be reaped here.
-    unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
-    let world = World::new("steps");
-    let count = Count::new();
-    let (finished, used) = play(case, &world, &count, 0);
-    assert!(finished);
-    let mut kills = 0;
-    for k in places(count.get()) {
-        println!("at access {k} of {}", count.get());
-        let (finished, now) = play(case, &world, &count, k);
-        assert!(now <= used, "{now} blocks are in use afterwards, {used} without a kill");
-        kills += u32::from(!finished);
-    }
-    println!("{kills} kills");
-    assert!(kills > 0, "nothing was killed");
 }

@@ -1,5 +1,8 @@
 //! Creating, opening, leaving and forking, as far as memory is touched.
 
+use std::io::Read;
+use std::os::unix::net::UnixStream;
+
 use sharecell::*;
 
 use crate::common::*;
@@ -19,6 +22,18 @@ fn check_other(scene: &Scene) {
     assert_eq!(Value::<i64>::open(&s, "value").unwrap().get().unwrap(), 7);
 }
 
+/// Its name is gone, or can be taken from it again; then a new one can be made.
+fn gone_or_whole(scene: &Scene) {
+    if Segment::names().unwrap().contains(&scene.other) {
+        scene.saw("it is there, to be unlinked again");
+        Segment::unlink(&scene.other).unwrap();
+    } else {
+        scene.saw("it is gone");
+    }
+    drop(other(scene, Segment::options()));
+    check_other(scene);
+}
+
 pub fn cases() -> Vec<Case> {
     let ephemeral = || Segment::options().ephemeral(true);
     let named = |scene: &Scene| Segment::names().unwrap().contains(&scene.other);
@@ -32,6 +47,7 @@ pub fn cases() -> Vec<Case> {
             },
             move |scene, finished| {
                 assert!(named(scene) || !finished);
+                scene.saw(if named(scene) { "it is there, whole" } else { "it is not there" });
                 if named(scene) {
                     drop(Segment::open(&scene.other).unwrap());
                     Segment::unlink(&scene.other).unwrap();
@@ -41,13 +57,55 @@ pub fn cases() -> Vec<Case> {
             },
         ),
         case(
+            "create a segment that is there",
+            |scene| drop(other(scene, Segment::options())),
+            |scene| {
+                let name = scene.other.clone();
+                Box::new(move || assert!(Segment::create(&name).is_err()))
+            },
+            |scene, _| {
+                check_other(scene);
+                scene.saw("as before");
+            },
+        ),
+        case(
+            "open or create a segment while another does",
+            |_| {},
+            |scene| {
+                let (name, options) = (scene.other.clone(), Segment::options().limit(LIMIT));
+                let (go, mut start) = UnixStream::pair().unwrap();
+                let mut go = Some(go);
+                scene.orphan(|| {
+                    drop(go.take());
+                    let _ = start.read(&mut [0]);
+                    options.open_or_create(&name).is_ok()
+                });
+                Box::new(move || {
+                    drop(go);
+                    std::mem::forget(options.open_or_create(&name).unwrap());
+                })
+            },
+            move |scene, _| {
+                reap_orphans();
+                assert!(named(scene));
+                let s = Segment::open(&scene.other).unwrap();
+                s.recover();
+                drop(Value::create(&s, "value", 7i64).unwrap());
+                check_other(scene);
+                scene.saw("the other has got it, whoever was first");
+            },
+        ),
+        case(
             "open a segment",
             |scene| drop(other(scene, Segment::options())),
             |scene| {
                 let name = scene.other.clone();
                 Box::new(move || std::mem::forget(Segment::open(&name).unwrap()))
             },
-            |scene, _| check_other(scene),
+            |scene, _| {
+                check_other(scene);
+                scene.saw("as before");
+            },
         ),
         case(
             "detach from a segment",
@@ -57,7 +115,38 @@ pub fn cases() -> Vec<Case> {
                 let value = Value::<i64>::open(&s, "value").unwrap();
                 keep((value, s))
             },
-            |scene, _| check_other(scene),
+            |scene, _| {
+                check_other(scene);
+                scene.saw("as before");
+            },
+        ),
+        case(
+            "unlink a segment",
+            |scene| {
+                let s = other(scene, Segment::options());
+                scene.holder(|| Box::new(s));
+            },
+            |scene| {
+                let name = scene.other.clone();
+                Box::new(move || Segment::unlink(&name).unwrap())
+            },
+            move |scene, finished| {
+                assert!(!finished || !named(scene));
+                scene.kill_helpers();
+                gone_or_whole(scene);
+            },
+        ),
+        case(
+            "remove segments that the dead have left",
+            move |scene| {
+                scene.holder(|| Box::new(other(scene, ephemeral())));
+                scene.kill_helpers();
+            },
+            |_| Box::new(|| drop(Segment::gc().unwrap())),
+            move |scene, _| {
+                scene.saw(if named(scene) { "it is there, until somebody looks" } else { "it is gone" });
+                wait_until("it is removed", || Segment::gc().is_ok() && !named(scene));
+            },
         ),
         case(
             "leave an ephemeral segment as the last",
@@ -65,6 +154,7 @@ pub fn cases() -> Vec<Case> {
             move |scene| keep(other(scene, ephemeral())),
             move |scene, finished| {
                 assert!(!finished || !named(scene));
+                scene.saw(if named(scene) { "it is there, until somebody looks" } else { "it is gone" });
                 // Others that look at it at this moment would keep it from being removed.
                 wait_until("it is removed", || Segment::gc().is_ok() && !named(scene));
             },
@@ -99,26 +189,34 @@ pub fn cases() -> Vec<Case> {
                 let s = Segment::open(&scene.other).unwrap();
                 assert!(!exists(&s, "removed"));
                 assert!(Lock::open(&s, "lock").unwrap().lock_until(in_time()).unwrap().owner_died());
+                scene.saw("what the dead had held is given back");
             },
         ),
-        case(
-            "fork",
-            |scene| (0..120).for_each(|i| drop(make(&scene.s, "value", &format!("v{i}")))),
-            |scene| {
-                let s = scene.s.clone();
-                let open: Vec<_> = (0..120).map(|i| open(&s, "value", &format!("v{i}"))).collect();
-                Box::new(move || {
-                    // Whoever of the two is killed.
-                    let code = reap(fork(|| 0));
-                    assert!(code == 0 || code == -libc::SIGKILL);
-                    drop(open);
-                })
-            },
-            |scene, _| {
-                reap_orphans();
-                scene.s.recover();
-                (0..120).for_each(|i| check(&scene.s, "value", &format!("v{i}"), true));
-            },
-        ),
+        fork_case("fork, the parent or (by accesses) either"),
+        fork_case("fork, the child").in_the_child(),
     ]
+}
+
+/// A process with many open objects forks.
+fn fork_case(name: &str) -> Case {
+    case(
+        name,
+        |scene| (0..120).for_each(|i| drop(make(&scene.s, "value", &format!("v{i}")))),
+        |scene| {
+            let s = scene.s.clone();
+            let open: Vec<_> = (0..120).map(|i| open(&s, "value", &format!("v{i}"))).collect();
+            Box::new(move || {
+                // Whoever of the two is killed.
+                let code = reap(fork(|| 0));
+                assert!(code == 0 || code == -libc::SIGKILL);
+                drop(open);
+            })
+        },
+        |scene, _| {
+            reap_orphans();
+            scene.s.recover();
+            (0..120).for_each(|i| check(&scene.s, "value", &format!("v{i}"), true));
+            scene.saw("as before");
+        },
+    )
 }

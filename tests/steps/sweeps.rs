@@ -47,6 +47,7 @@ pub fn cases() -> Vec<Case> {
         assert_eq!(a.recv_until(in_time()).unwrap(), [1; SPILLED]);
         assert_eq!(kind(a.recv_until(in_time())), ErrorKind::Closed);
         assert!(!exists(s, "removed"));
+        scene.saw("all that the dead had held is given back");
     };
     vec![case(
         "sweep",

@@ -9,13 +9,22 @@ use crate::objects::{check, make, open};
 use crate::scene::{Case, Scene, case, in_time, reap_orphans};
 
 pub fn cases() -> Vec<Case> {
-    let mut cases: Vec<Case> = ["lock", "value", "array"].iter().flat_map(|what| locks(what)).collect();
-    cases.extend(semaphores());
-    cases.extend(reentrant());
-    cases.extend(readers_and_writers());
-    cases.extend(conditions());
-    cases.extend(events_and_barriers());
-    cases
+    let about =
+        |object: &'static str, cases: Vec<Case>| cases.into_iter().map(move |case| case.about(object));
+    let locks = ["lock", "value", "array"].iter().flat_map(|what| locks(what)).chain([
+        handed_on(),
+        taken_over(),
+        repaired(),
+        poisoned(),
+    ]);
+    about("lock", locks.collect())
+        .chain(about("rlock", reentrant()))
+        .chain(about("rwlock", readers_and_writers()))
+        .chain(about("semaphore", semaphores()))
+        .chain(about("condition", conditions()))
+        .chain(about("event", vec![set_event(), cleared_event()]))
+        .chain(about("barrier", barriers()))
+        .collect()
 }
 
 /// Takes and gives back the lock of `what`, which is `it`.
@@ -39,6 +48,7 @@ fn locks(what: &'static str) -> Vec<Case> {
         with_lock(&scene.s, what, in_time(), |guard| {
             let guard = guard.unwrap();
             assert!(!guard.owner_died() || !finished);
+            scene.saw(free_or_told(guard.owner_died()));
             guard.unlock().unwrap();
         });
         with_lock(&scene.s, what, in_time(), |guard| assert!(!guard.unwrap().owner_died()));
@@ -80,7 +90,8 @@ fn locks(what: &'static str) -> Vec<Case> {
                 });
                 scene.kill_helpers();
                 with_lock(&scene.s, what, in_time(), |guard| assert!(guard.unwrap().owner_died()));
-                free(scene, true);
+                with_lock(&scene.s, what, in_time(), |guard| assert!(!guard.unwrap().owner_died()));
+                scene.saw("held as before");
             },
         ),
     ]
@@ -100,6 +111,7 @@ fn semaphores() -> Vec<Case> {
                 let semaphore = semaphore(scene);
                 let now = semaphore.value();
                 assert!(now == new || now == old && !finished, "{now}");
+                scene.saw(if now == new { "done" } else { "not done" });
                 (0..now).for_each(|_| semaphore.try_acquire().unwrap());
                 assert_eq!(kind(semaphore.try_acquire()), ErrorKind::WouldBlock);
                 semaphore.release(1).unwrap();
@@ -110,6 +122,65 @@ fn semaphores() -> Vec<Case> {
     vec![
         change("acquire a semaphore", |semaphore| semaphore.acquire().unwrap(), 2, 1),
         change("release a semaphore", |semaphore| semaphore.release(2).unwrap(), 0, 2),
+        change(
+            "wait in vain for a semaphore",
+            |s| assert_eq!(kind(s.acquire_until(soon())), ErrorKind::TimedOut),
+            0,
+            0,
+        ),
+        case(
+            "release a bounded semaphore",
+            |scene| {
+                let bounded = SemaphoreOptions::new(2).bounded();
+                Semaphore::create_with(&scene.s, "it", &bounded).unwrap().acquire().unwrap();
+            },
+            move |scene| {
+                let semaphore = semaphore(scene);
+                Box::new(move || semaphore.release(1).unwrap())
+            },
+            move |scene, finished| {
+                let semaphore = semaphore(scene);
+                let now = semaphore.value();
+                assert!(now == 2 || now == 1 && !finished, "{now}");
+                semaphore.release(3 - now).unwrap_err();
+                scene.saw(if now == 2 { "done" } else { "not done" });
+            },
+        ),
+        case(
+            "give back a permit that another waits for",
+            |scene| drop(make(&scene.s, "undo", "it")),
+            move |scene| {
+                let semaphore = semaphore(scene);
+                (0..2).for_each(|_| semaphore.acquire().unwrap());
+                scene.orphan(|| {
+                    semaphore.acquire_until(in_time()).and_then(|()| semaphore.release(1)).is_ok()
+                });
+                Box::new(move || semaphore.release(2).unwrap())
+            },
+            |scene, _| {
+                reap_orphans();
+                scene.s.recover();
+                check(&scene.s, "undo", "it", true);
+                scene.saw("who waits gets it; all permits");
+            },
+        )
+        .unaided(),
+        case(
+            "acquire and release a permit that comes back",
+            |scene| drop(make(&scene.s, "undo", "it")),
+            |scene| {
+                let semaphore = Semaphore::open(&scene.s, "it").unwrap();
+                Box::new(move || {
+                    (0..2).for_each(|_| semaphore.acquire().unwrap());
+                    semaphore.release(1).unwrap();
+                    semaphore.release(1).unwrap();
+                })
+            },
+            |scene, _| {
+                check(&scene.s, "undo", "it", true);
+                scene.saw("all permits");
+            },
+        ),
         case(
             "release a semaphore that another waits for",
             move |scene| {
@@ -128,24 +199,195 @@ fn semaphores() -> Vec<Case> {
                     semaphore.release(1).unwrap();
                 }
                 scene.join_helpers();
-            },
-        ),
-        case(
-            "unlock what another waits for",
-            |scene| drop(make(&scene.s, "lock", "it")),
-            |scene| {
-                let lock = Lock::open(&scene.s, "it").unwrap();
-                assert_eq!(lock.acquire(Deadline::Now).unwrap(), Acquired::Clean);
-                Scene::orphan(|| lock.lock_until(in_time()).is_ok_and(|guard| guard.unlock().is_ok()));
-                Box::new(move || lock.release().unwrap())
-            },
-            |scene, _| {
-                reap_orphans();
-                let lock = Lock::open(&scene.s, "it").unwrap();
-                assert!(!lock.lock_until(in_time()).unwrap().owner_died(), "the waiter has given it back");
+                scene.saw("who waits gets a permit: this one, or the next");
             },
         ),
     ]
+}
+
+/// A holder dies while it hands its lock on.
+fn handed_on() -> Case {
+    case(
+        "unlock what another waits for",
+        |scene| drop(make(&scene.s, "lock", "it")),
+        |scene| {
+            let lock = Lock::open(&scene.s, "it").unwrap();
+            assert_eq!(lock.acquire(Deadline::Now).unwrap(), Acquired::Clean);
+            scene.orphan(|| lock.lock_until(in_time()).is_ok_and(|guard| guard.unlock().is_ok()));
+            Box::new(move || lock.release().unwrap())
+        },
+        |scene, _| {
+            reap_orphans();
+            let lock = Lock::open(&scene.s, "it").unwrap();
+            assert!(!lock.lock_until(in_time()).unwrap().owner_died(), "the waiter has given it back");
+            scene.saw("who waits gets it");
+        },
+    )
+    .unaided()
+}
+
+/// Another waits at a barrier that is changed; until it is done again, where it was not done.
+fn ending(what: &str, change: fn(&Barrier)) -> Case {
+    case(
+        format!("{what} where another waits"),
+        |scene| {
+            let barrier = Barrier::create(&scene.s, "it", 2).unwrap();
+            scene.sleeper(|| match barrier.wait_timeout(WATCHDOG) {
+                Ok(number) => number == 0,
+                Err(e) => e.kind() == ErrorKind::Broken,
+            });
+        },
+        move |scene| {
+            let barrier = Barrier::open(&scene.s, "it").unwrap();
+            Box::new(move || change(&barrier))
+        },
+        |scene, _| {
+            let barrier = Barrier::open(&scene.s, "it").unwrap();
+            barrier.abort().unwrap();
+            scene.join_helpers();
+            barrier.reset().unwrap();
+            scene.sleeper(|| barrier.wait_timeout(WATCHDOG) == Ok(0));
+            assert_eq!(barrier.wait_timeout(WATCHDOG), Ok(1));
+            scene.join_helpers();
+            scene.saw("who waits goes on, or is told that it is broken");
+        },
+    )
+    .unaided()
+}
+
+fn cleared_event() -> Case {
+    case(
+        "clear an event and wait for it in vain",
+        |scene| Event::create(&scene.s, "it").unwrap().set(),
+        |scene| {
+            let event = Event::open(&scene.s, "it").unwrap();
+            Box::new(move || {
+                event.clear();
+                assert_eq!(kind(event.wait_until(soon())), ErrorKind::TimedOut);
+            })
+        },
+        |scene, finished| {
+            let event = Event::open(&scene.s, "it").unwrap();
+            assert!(!finished || !event.is_set());
+            scene.saw(if event.is_set() { "set" } else { "not set" });
+            check(&scene.s, "event", "it", true);
+        },
+    )
+}
+
+fn repaired() -> Case {
+    case(
+        "repair what a dead one left under a lock",
+        |scene| {
+            drop(make(&scene.s, "lock", "it"));
+            scene.holder(|| {
+                let lock = Lock::open(&scene.s, "it").unwrap();
+                acquired(lock.acquire(Deadline::Now));
+                Box::new(lock)
+            });
+            scene.kill_helpers();
+            scene.s.recover();
+        },
+        |scene| {
+            let lock = Lock::open(&scene.s, "it").unwrap();
+            Box::new(move || {
+                assert!(lock.lock_or_repair(Deadline::Now, || false).is_err());
+                assert!(lock.is_poisoned() && lock.clear_poison());
+                drop(lock.lock_or_repair(Deadline::Now, || true).unwrap());
+            })
+        },
+        |scene, finished| {
+            let lock = Lock::open(&scene.s, "it").unwrap();
+            assert!(!finished || !lock.is_poisoned());
+            scene.saw(if lock.is_poisoned() { "poisoned" } else { "free, to be repaired or repaired" });
+            lock.clear_poison();
+            drop(lock.lock_until(in_time()).unwrap());
+            assert!(!lock.lock_until(in_time()).unwrap().owner_died());
+        },
+    )
+}
+
+fn set_event() -> Case {
+    case(
+        "set an event that another waits for",
+        |scene| {
+            let event = Event::create(&scene.s, "it").unwrap();
+            scene.sleeper(|| event.wait_until(in_time()).is_ok());
+        },
+        |scene| {
+            let event = Event::open(&scene.s, "it").unwrap();
+            Box::new(move || event.set())
+        },
+        |scene, finished| {
+            let event = Event::open(&scene.s, "it").unwrap();
+            assert!(event.is_set() || !finished);
+            scene.saw(if event.is_set() { "set, and who waits goes on" } else { "not set" });
+            if !event.is_set() {
+                event.set();
+            }
+            scene.join_helpers();
+        },
+    )
+    .unaided()
+}
+
+fn free_or_told(owner_died: bool) -> &'static str {
+    if owner_died { "free, and that its holder died" } else { "free" }
+}
+
+fn soon() -> Deadline {
+    Deadline::after(Duration::from_millis(2))
+}
+
+/// A lock that somebody dead has.
+fn held_by_the_dead(scene: &Scene) {
+    drop(make(&scene.s, "lock", "it"));
+    scene.holder(|| {
+        let lock = Lock::open(&scene.s, "it").unwrap();
+        acquired(lock.acquire(Deadline::Now));
+        Box::new(lock)
+    });
+    scene.kill_helpers();
+}
+
+fn taken_over() -> Case {
+    case(
+        "wait for a lock whose holder has died",
+        held_by_the_dead,
+        |scene| {
+            let lock = Lock::open(&scene.s, "it").unwrap();
+            Box::new(move || {
+                let guard = lock.lock_until(in_time()).unwrap();
+                assert!(guard.owner_died());
+                guard.unlock().unwrap();
+            })
+        },
+        |scene, finished| {
+            let lock = Lock::open(&scene.s, "it").unwrap();
+            let guard = lock.lock_until(in_time()).unwrap();
+            assert!(!guard.owner_died() || !finished);
+            scene.saw(free_or_told(guard.owner_died()));
+        },
+    )
+}
+
+fn poisoned() -> Case {
+    case(
+        "lock, and poison what is behind repair",
+        |scene| drop(make(&scene.s, "lock", "it")),
+        |scene| {
+            let lock = Lock::open(&scene.s, "it").unwrap();
+            Box::new(move || lock.lock().unwrap().poison().unwrap())
+        },
+        |scene, finished| {
+            let lock = Lock::open(&scene.s, "it").unwrap();
+            assert!(!finished || lock.is_poisoned());
+            scene.saw(if lock.is_poisoned() { "poisoned" } else { "free, and that its holder died, or not" });
+            lock.clear_poison();
+            drop(lock.lock_until(in_time()).unwrap());
+            assert!(!lock.lock_until(in_time()).unwrap().owner_died());
+        },
+    )
 }
 
 fn acquired(result: Result<Acquired>) {
@@ -165,6 +407,7 @@ fn reentrant() -> Vec<Case> {
             let lock = lock(scene);
             let (first, second) = (lock.lock_until(in_time()).unwrap(), lock.lock().unwrap());
             assert!(!first.owner_died() || !finished);
+            scene.saw(free_or_told(first.owner_died()));
             drop((first, second));
             assert!(!lock.lock_until(in_time()).unwrap().owner_died());
             assert_eq!(lock.holder(), 0);
@@ -180,6 +423,7 @@ fn readers_and_writers() -> Vec<Case> {
         let lock = lock(scene);
         let reader = lock.read_until(in_time()).unwrap();
         assert!(!reader.owner_died() || marked);
+        scene.saw(free_or_told(reader.owner_died()));
         drop(reader);
         drop(lock.write_until(in_time()).unwrap());
         assert!(!lock.read_until(in_time()).unwrap().owner_died());
@@ -219,6 +463,43 @@ fn readers_and_writers() -> Vec<Case> {
             |l| l.release_write().unwrap(),
         ),
     ];
+    let in_vain: [(&str, Use, Use); 2] = [
+        (
+            "read",
+            |lock| acquired(lock.acquire_write(Deadline::Now)),
+            |lock| assert_eq!(kind(lock.read_until(soon()).map(drop)), ErrorKind::TimedOut),
+        ),
+        (
+            "write",
+            |lock| acquired(lock.acquire_read(Deadline::Now)),
+            |lock| assert_eq!(kind(lock.write_until(soon()).map(drop)), ErrorKind::TimedOut),
+        ),
+    ];
+    cases.extend(in_vain.map(|(what, acquire, wait)| {
+        case(
+            format!("wait in vain to {what}"),
+            move |scene| {
+                make(scene);
+                scene.holder(|| {
+                    let lock = lock(scene);
+                    acquire(&lock);
+                    Box::new(lock)
+                });
+            },
+            move |scene| {
+                let lock = lock(scene);
+                Box::new(move || wait(&lock))
+            },
+            move |scene, finished| {
+                let held = lock(scene).try_write().map(drop);
+                assert_eq!(kind(held), ErrorKind::WouldBlock);
+                scene.kill_helpers();
+                scene.s.recover();
+                // A writer that was killed before its turn counts as one that wrote.
+                free(scene, what == "read" || !finished);
+            },
+        )
+    }));
     cases.extend(beside.map(|(what, acquire, release)| {
         case(
             format!("end {what} that waits"),
@@ -226,7 +507,7 @@ fn readers_and_writers() -> Vec<Case> {
             move |scene| {
                 let lock = lock(scene);
                 acquire(&lock);
-                Scene::orphan(|| match what.ends_with("writer") {
+                scene.orphan(|| match what.ends_with("writer") {
                     true => lock.write_until(in_time()).is_ok(),
                     false => lock.read_until(in_time()).is_ok(),
                 });
@@ -234,9 +515,11 @@ fn readers_and_writers() -> Vec<Case> {
             },
             move |scene, _| {
                 reap_orphans();
+                scene.saw("who waits gets it, then");
                 free(scene, true);
             },
         )
+        .unaided()
     }));
     cases
 }
@@ -271,6 +554,7 @@ fn conditions() -> Vec<Case> {
         set(&condition, &flag);
         scene.join_helpers();
         assert_eq!(condition.waiters(), 0);
+        scene.saw("waiting and notifying work");
     };
     vec![
         case(
@@ -332,32 +616,13 @@ fn conditions() -> Vec<Case> {
     ]
 }
 
-fn events_and_barriers() -> Vec<Case> {
+fn barriers() -> Vec<Case> {
     let barrier = |scene: &Scene| Barrier::open(&scene.s, "it").unwrap();
     let wait = |barrier: &Barrier| {
         let result = barrier.wait_timeout(WATCHDOG);
         result.map_or_else(|e| e.kind() == ErrorKind::Broken, |number| number < 2)
     };
     vec![
-        case(
-            "set an event that another waits for",
-            |scene| {
-                let event = Event::create(&scene.s, "it").unwrap();
-                scene.sleeper(|| event.wait_until(in_time()).is_ok());
-            },
-            |scene| {
-                let event = Event::open(&scene.s, "it").unwrap();
-                Box::new(move || event.set())
-            },
-            |scene, finished| {
-                let event = Event::open(&scene.s, "it").unwrap();
-                assert!(event.is_set() || !finished);
-                if !event.is_set() {
-                    event.set();
-                }
-                scene.join_helpers();
-            },
-        ),
         case(
             "come to a barrier where another waits",
             move |scene| {
@@ -375,12 +640,18 @@ fn events_and_barriers() -> Vec<Case> {
                     assert!(wait(&barrier));
                 }
                 scene.join_helpers();
+                scene.saw("who waits goes on, or is told that it is broken");
                 barrier.reset().unwrap();
                 scene.sleeper(|| barrier.wait_timeout(WATCHDOG) == Ok(0));
                 assert_eq!(barrier.wait_timeout(WATCHDOG), Ok(1));
                 scene.join_helpers();
             },
         ),
+        ending("abort a barrier", |barrier| barrier.abort().unwrap()),
+        ending("reset a barrier", |barrier| barrier.reset().unwrap()),
+        ending("run the action of a barrier", |barrier| {
+            assert_eq!(barrier.wait_with(in_time(), || true).unwrap(), 1);
+        }),
         case(
             "come first to a barrier and give up",
             |scene| drop(Barrier::create(&scene.s, "it", 2).unwrap()),
@@ -396,51 +667,11 @@ fn events_and_barriers() -> Vec<Case> {
                 let barrier = barrier(scene);
                 assert!(!barrier.is_broken() || !finished);
                 assert!(barrier.is_broken() || barrier.n_waiting() == 0, "a dead one waits");
+                scene.saw(if barrier.is_broken() { "broken, to be reset" } else { "nobody waits" });
                 barrier.reset().unwrap();
                 scene.sleeper(|| barrier.wait_timeout(WATCHDOG) == Ok(0));
                 assert_eq!(barrier.wait_timeout(WATCHDOG), Ok(1));
                 scene.join_helpers();
-            },
-        ),
-        case(
-            "acquire and release a permit that comes back",
-            |scene| drop(make(&scene.s, "undo", "it")),
-            |scene| {
-                let semaphore = Semaphore::open(&scene.s, "it").unwrap();
-                Box::new(move || {
-                    (0..2).for_each(|_| semaphore.acquire().unwrap());
-                    semaphore.release(1).unwrap();
-                    semaphore.release(1).unwrap();
-                })
-            },
-            |scene, _| check(&scene.s, "undo", "it", true),
-        ),
-        case(
-            "repair what a dead one left under a lock",
-            |scene| {
-                drop(make(&scene.s, "lock", "it"));
-                scene.holder(|| {
-                    let lock = Lock::open(&scene.s, "it").unwrap();
-                    acquired(lock.acquire(Deadline::Now));
-                    Box::new(lock)
-                });
-                scene.kill_helpers();
-                scene.s.recover();
-            },
-            |scene| {
-                let lock = Lock::open(&scene.s, "it").unwrap();
-                Box::new(move || {
-                    assert!(lock.lock_or_repair(Deadline::Now, || false).is_err());
-                    assert!(lock.is_poisoned() && lock.clear_poison());
-                    drop(lock.lock_or_repair(Deadline::Now, || true).unwrap());
-                })
-            },
-            |scene, finished| {
-                let lock = Lock::open(&scene.s, "it").unwrap();
-                assert!(!finished || !lock.is_poisoned());
-                lock.clear_poison();
-                drop(lock.lock_until(in_time()).unwrap());
-                assert!(!lock.lock_until(in_time()).unwrap().owner_died());
             },
         ),
     ]

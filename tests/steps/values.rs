@@ -23,6 +23,7 @@ pub fn cases() -> Vec<Case> {
                 let value = Value::<T>::open(&scene.s, "it").unwrap();
                 let now = value.get().unwrap();
                 assert!(now == new || now == old && !finished, "{now:?}");
+                scene.saw(if now == new { "the new value" } else { "the old value" });
                 // It can be written, twice, so that both copies of a wide one are.
                 for (next, before) in [(old, now), (new, old), (old, new)] {
                     assert_eq!(value.exchange(next).unwrap(), before);
@@ -34,6 +35,7 @@ pub fn cases() -> Vec<Case> {
     fn all<T: Element + PartialEq + std::fmt::Debug>(pair: [T; 2]) -> Vec<Case> {
         vec![
             one("set", pair, |v, [_, new]| v.set(new).unwrap()),
+            one("update", pair, |v, [old, new]| assert_eq!(v.update(|_| new).unwrap(), old)),
             one("exchange", pair, |v, [old, new]| assert_eq!(v.exchange(new).unwrap(), old)),
             one("compare", pair, |v, [old, new]| assert_eq!(v.compare_exchange(old, new).unwrap(), Ok(old))),
         ]
@@ -42,6 +44,19 @@ pub fn cases() -> Vec<Case> {
     cases.extend(all([1u64, 5]));
     cases.extend(all([Wide([1; 5]), Wide([5; 5])]));
     cases.push(one("add to", [1i32, 5], |v, [old, new]| assert_eq!(v.add(new - old).unwrap(), old)));
+    cases.push(case(
+        "get a value of 40 bytes",
+        |scene| drop(Value::create(&scene.s, "it", Wide([1; 5])).unwrap()),
+        |scene| {
+            let value = Value::<Wide>::open(&scene.s, "it").unwrap();
+            Box::new(move || assert!(value.get().unwrap() == Wide([1; 5])))
+        },
+        |scene, _| {
+            let value = Value::<Wide>::open(&scene.s, "it").unwrap();
+            assert!(value.exchange(Wide([2; 5])).unwrap() == Wide([1; 5]));
+            scene.saw("as before");
+        },
+    ));
     let array = |scene: &Scene| Array::<u32>::open(&scene.s, "it").unwrap();
     type Write = fn(&Array<u32>);
     let write: [(&str, Write); 3] = [
@@ -60,6 +75,11 @@ pub fn cases() -> Vec<Case> {
             move |scene, finished| {
                 let now = array(scene).to_vec().unwrap();
                 assert!(now.iter().all(|x| [1, 5].contains(x)) && (now.contains(&5) || !finished), "{now:?}");
+                scene.saw(if now.contains(&5) {
+                    "new elements, maybe beside old ones"
+                } else {
+                    "old elements"
+                });
             },
         )
     }));
