@@ -24,7 +24,7 @@ export PYTHONPATH := $(CURDIR)/python
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help tools build venv demo test fmt lint test-rust test-c test-python test-examples test-wheel doc \
-	header format wheel clean
+	bench header format wheel clean
 
 help:
 	@echo 'make demo [FILE=path]  build, then run the demonstration'
@@ -38,6 +38,7 @@ help:
 	@echo '  test-wheel           the wheel builds, and works where nothing else is installed'
 	@echo '  doc                  the Rust documentation, without a warning'
 	@echo 'make build             the library with its C ABI, the command and the Rust examples'
+	@echo 'make bench [QUICK=1] [ONLY=name]  measures sharecell beside its peers; results in target/bench'
 	@echo 'make header            writes include/sharecell.h again from src/capi'
 	@echo 'make wheel             python/dist/sharecell-*.whl'
 	@echo 'make clean             removes target and .venv'
@@ -97,6 +98,12 @@ test-examples: build venv
 
 doc:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps $(FEATURES)
+
+# A crate of its own, so that its many peers are nobody's dependencies.
+BENCH := $(CARGO) run --release --quiet --manifest-path benches/peers/Cargo.toml --target-dir '$(TARGET)/bench' --
+
+bench: tools
+	$(BENCH) run $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) --out '$(TARGET)/bench/results.json'
 
 header:
 	SHARECELL_BLESS=1 $(CARGO) test $(FEATURES) --test header
