@@ -2,7 +2,6 @@
 #include <boost/interprocess/ipc/message_queue.hpp>
 #include <boost/interprocess/sync/interprocess_mutex.hpp>
 #include <boost/interprocess/sync/interprocess_semaphore.hpp>
-#include <boost/version.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <new>
@@ -10,8 +9,6 @@
 namespace bip = boost::interprocess;
 
 extern "C" {
-
-int boost_version() { return BOOST_VERSION; }
 
 static_assert(sizeof(bip::interprocess_mutex) <= 128 && sizeof(bip::interprocess_semaphore) <= 128);
 

@@ -42,8 +42,8 @@ pub struct Group<'a> {
     pub title: String,
     pub unit: &'static str,
     pub contestants: Vec<Contestant<'a>>,
-    /// Whether the trials take their number of operations as it comes (it is 1 then).
-    pub fixed: bool,
+    /// How many operations a trial has, quick and full, where it is not found by trying.
+    pub fixed: Option<(u64, u64)>,
     absent: Vec<(String, String)>,
 }
 
@@ -97,14 +97,14 @@ impl<'a> Group<'a> {
             title: title.into(),
             unit,
             contestants: Vec::new(),
-            fixed: false,
+            fixed: None,
             absent: Vec::new(),
         }
     }
 
-    /// Its trials decide themselves how much they do.
-    pub fn fixed(mut self) -> Self {
-        self.fixed = true;
+    /// With so many operations in a trial, quick and full.
+    pub fn fixed(mut self, quick: u64, full: u64) -> Self {
+        self.fixed = Some((quick, full));
         self
     }
 
@@ -152,11 +152,11 @@ impl<'a> Group<'a> {
 
     /// The number of operations with which a trial takes about as long as wanted. Also warms up.
     fn calibrate(&self, contestant: &Contestant<'_>, settings: &Settings) -> Result<u64> {
-        if self.fixed {
-            return Ok(1);
+        if let Some((quick, full)) = self.fixed {
+            return Ok(if settings.quick { quick } else { full });
         }
         let target = settings.trial_ms as f64 * 1e6;
-        let mut count = 256;
+        let mut count = 1024;
         for _ in 0..12 {
             let sample = (contestant.trial)(count)?;
             if sample.elapsed_ns <= 0.0 {
@@ -164,7 +164,7 @@ impl<'a> Group<'a> {
             }
             let rise = target / sample.elapsed_ns;
             count = ((count as f64 * rise.clamp(0.1, 32.0)) as u64).max(64);
-            if rise < 2.0 {
+            if rise < 3.0 {
                 break;
             }
         }

@@ -73,11 +73,18 @@ pub struct Results {
     pub tables: Vec<Table>,
 }
 
-fn groups<'a>() -> Vec<Group<'a>> {
+fn groups<'a>(quick: bool) -> Vec<Group<'a>> {
     let mut all = suite::lock::groups();
     all.extend(suite::queue::groups());
     all.extend(suite::round::groups());
     all.extend(suite::pipe::groups());
+    all.extend(suite::loan::groups());
+    all.extend(suite::value::groups());
+    all.extend(suite::open::groups());
+    all.extend(suite::quiet::groups());
+    all.extend(suite::recovery::groups());
+    all.extend(suite::sweep::groups());
+    all.extend(suite::growth::groups(quick));
     all
 }
 
@@ -87,7 +94,7 @@ fn run(mut settings: Settings) -> Result<()> {
         settings.trial_ms = settings.trial_ms.min(15);
     }
     let start = Instant::now();
-    let groups = groups();
+    let groups = groups(settings.quick);
     let wanted: Vec<_> = groups.iter().filter(|g| g.is_wanted(&settings)).collect();
     let style = ProgressStyle::with_template("{elapsed:>5} {bar:30} {pos}/{len} {msg}")?;
     let bar = ProgressBar::new(wanted.len() as u64).with_style(style);
@@ -129,7 +136,7 @@ fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Run(settings) => run(settings),
         Command::List => {
-            for group in groups() {
+            for group in groups(false) {
                 println!("{}: {}", group.id, group.title);
                 for contestant in &group.contestants {
                     println!("    {}", contestant.name);

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 use anyhow::{Result, bail};
 
+use crate::group::Sample;
 use crate::machine;
 use crate::region::Region;
 
@@ -280,4 +281,11 @@ pub fn wall_ns(reports: &[Report]) -> f64 {
     let start = reports.iter().map(|r| r.start).min().unwrap_or(0);
     let end = reports.iter().map(|r| r.end).max().unwrap_or(0);
     (end - start) as f64
+}
+
+/// One pinned process that measures itself; nanoseconds for each of `count`.
+pub fn alone(count: u64, body: &dyn Fn(&Worker<'_>) -> Result<()>) -> Result<Sample> {
+    let reports = processes(1, Pin::Spread, body)?;
+    let ns = wall_ns(&reports);
+    Ok(Sample::new(ns / count as f64, ns))
 }

@@ -1,7 +1,7 @@
 //! Boost.Interprocess, compiled by the build script where it is installed.
 
 #[cfg(boost)]
-pub use there::{Mutex, Queue, Semaphore, version};
+pub use there::{Mutex, Queue, Semaphore};
 
 #[cfg(not(boost))]
 pub const ABSENT: &str = concat!("Boost.Interprocess did not compile: ", env!("BOOST_ABSENT"));
@@ -19,7 +19,6 @@ mod there {
     use crate::trial::Place;
 
     unsafe extern "C" {
-        fn boost_version() -> c_int;
         fn boost_mutex_init(at: *mut c_void);
         fn boost_mutex_pairs(at: *mut c_void, counter: *mut u64, count: u64);
         fn boost_semaphore_init(at: *mut c_void);
@@ -30,13 +29,6 @@ mod there {
         fn boost_queue_remove(name: *const c_char);
         fn boost_queue_put(queue: *mut c_void, item: *const c_void, len: usize) -> c_int;
         fn boost_queue_get(queue: *mut c_void, item: *mut c_void, len: usize) -> c_int;
-    }
-
-    /// The version that was compiled.
-    pub fn version() -> String {
-        // SAFETY: it takes and gives numbers.
-        let v = unsafe { boost_version() };
-        format!("{}.{}.{}", v / 100_000, v / 100 % 1000, v % 100)
     }
 
     pub struct Mutex(Region<[u64; 16]>);

@@ -31,13 +31,18 @@ fn large<'a>(bytes: usize, name: &str) -> Group<'a> {
     let title = format!("Pipe, messages of {name}, copied in and copied out");
     let mut g = Group::new(format!("pipe.{bytes}"), title, "GB/s");
     g.add("floor: two memcpys", Place::Processes, move |count| two_copies(bytes, count));
-    g.add("sharecell Pipe", Place::Processes, move |count| {
-        one_way(bytes, 64, count).map(|ns| speed(ns, bytes, count))
-    });
+    g.add("sharecell Pipe", Place::Processes, move |count| sharecell(bytes, count));
     g.add("rtrb, chunks of bytes", Place::Threads, move |count| rtrb_bytes(bytes, count));
     g.add("OS pipe", Place::Processes, move |count| stream(PIPE, bytes, count));
     g.add("socketpair", Place::Processes, move |count| stream(SOCKETPAIR, bytes, count));
     g
+}
+
+/// Bytes per second of messages that are copied in and out.
+pub fn sharecell(bytes: usize, count: u64) -> Result<Sample> {
+    // Never more under way than fits the default segment.
+    let capacity = ((256 << 20) / bytes as u64).clamp(2, 64);
+    one_way(bytes, capacity, count).map(|ns| speed(ns, bytes, count))
 }
 
 fn rate(ns: f64, count: u64) -> Sample {
@@ -101,7 +106,7 @@ pub fn marked(buffer: &[u8]) -> u64 {
 }
 
 /// The same two copies in one process: from a buffer to shared memory, and from there to a buffer.
-fn two_copies(bytes: usize, count: u64) -> Result<Sample> {
+pub fn two_copies(bytes: usize, count: u64) -> Result<Sample> {
     let reports = trial::processes(1, Pin::Spread, &|worker| {
         let (mut from, mut between, mut to) = (vec![1u8; bytes], vec![2u8; bytes], vec![3u8; bytes]);
         worker.measure(|_| {
@@ -117,7 +122,7 @@ fn two_copies(bytes: usize, count: u64) -> Result<Sample> {
 }
 
 /// rtrb moves bytes in chunks: as many as fit are written, the rest follows.
-fn rtrb_bytes(bytes: usize, count: u64) -> Result<Sample> {
+pub fn rtrb_bytes(bytes: usize, count: u64) -> Result<Sample> {
     let make = || {
         let (tx, rx) = rtrb::RingBuffer::<u8>::new(4 * bytes);
         Ok((Mutex::new(Some(tx)), Mutex::new(Some(rx))))
