@@ -24,7 +24,7 @@ export PYTHONPATH := $(CURDIR)/python
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help tools build venv demo test fmt lint test-rust test-c test-python test-examples test-wheel doc \
-	bench header format wheel clean
+	bench count header format wheel clean
 
 help:
 	@echo 'make demo [FILE=path]  build, then run the demonstration'
@@ -37,6 +37,7 @@ help:
 	@echo '  test-examples        each example runs to its end'
 	@echo '  test-wheel           the wheel builds, and works where nothing else is installed'
 	@echo '  doc                  the Rust documentation, without a warning'
+	@echo '  count                the instructions of the fast paths are those committed (`make count BLESS=1` commits)'
 	@echo 'make build             the library with its C ABI, the command and the Rust examples'
 	@echo 'make bench [QUICK=1] [ONLY=name]  measures sharecell beside its peers; results in target/bench'
 	@echo 'make header            writes include/sharecell.h again from src/capi'
@@ -104,6 +105,9 @@ BENCH := $(CARGO) run --release --quiet --manifest-path benches/peers/Cargo.toml
 
 bench: tools
 	$(BENCH) run $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) --out '$(TARGET)/bench/results.json'
+
+count: tools venv
+	@$(if $(BLESS),SHARECELL_BLESS=1) .ci/count.sh
 
 header:
 	SHARECELL_BLESS=1 $(CARGO) test $(FEATURES) --test header
