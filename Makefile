@@ -24,7 +24,7 @@ export PYTHONPATH := $(CURDIR)/python
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help tools build venv demo test fmt lint test-rust test-c test-python test-examples test-wheel doc \
-	bench count header format wheel clean
+	bench bench-doc count header format wheel clean
 
 help:
 	@echo 'make demo [FILE=path]  build, then run the demonstration'
@@ -40,6 +40,7 @@ help:
 	@echo '  count                the instructions of the fast paths are those committed (`make count BLESS=1` commits)'
 	@echo 'make build             the library with its C ABI, the command and the Rust examples'
 	@echo 'make bench [QUICK=1] [ONLY=name]  measures sharecell beside its peers; results in target/bench'
+	@echo 'make bench-doc         writes docs/performance.md and its pictures from those results'
 	@echo 'make header            writes include/sharecell.h again from src/capi'
 	@echo 'make wheel             python/dist/sharecell-*.whl'
 	@echo 'make clean             removes target and .venv'
@@ -105,6 +106,9 @@ BENCH := $(CARGO) run --release --quiet --manifest-path benches/peers/Cargo.toml
 
 bench: tools
 	$(BENCH) run $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) --out '$(TARGET)/bench/results.json'
+
+bench-doc:
+	$(BENCH) doc --results '$(TARGET)/bench/results.json' --folder docs
 
 count: tools venv
 	@$(if $(BLESS),SHARECELL_BLESS=1) .ci/count.sh

@@ -1,5 +1,6 @@
 //! Measures sharecell beside its peers, in one run, one repeat of each after the other, so that ratios hold.
 
+mod doc;
 mod group;
 mod machine;
 mod peers;
@@ -29,6 +30,15 @@ struct Arguments {
 enum Command {
     /// Measures, prints tables, and writes the results as JSON.
     Run(Settings),
+    /// Writes the page of documentation from the results of a run.
+    Doc {
+        /// The results.
+        #[arg(long, default_value = "target/bench/results.json")]
+        results: PathBuf,
+        /// Where the page goes.
+        #[arg(long, default_value = "docs")]
+        folder: PathBuf,
+    },
     /// Lists the groups and who is in them.
     List,
 }
@@ -135,6 +145,7 @@ fn main() -> Result<()> {
     trial::keep_panics();
     match Arguments::parse().command {
         Command::Run(settings) => run(settings),
+        Command::Doc { results, folder } => doc::write(&results, &folder),
         Command::List => {
             for group in groups(false) {
                 println!("{}: {}", group.id, group.title);

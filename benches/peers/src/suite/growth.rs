@@ -96,10 +96,23 @@ fn with_objects(objects: u64, step: usize) -> Result<Sample> {
         anyhow::Ok(())
     };
     let segment = &scratch.segment;
-    timed(0, &mut || names.iter().try_for_each(|n| Ok(drop(Value::create(segment, n, 0u64)?))))?;
+    timed(0, &mut || {
+        for name in &names {
+            Value::create(segment, name, 0u64)?;
+        }
+        Ok(())
+    })?;
     let mut open = Vec::with_capacity(names.len());
-    timed(1, &mut || names.iter().try_for_each(|n| Ok(open.push(Value::<u64>::open(segment, n)?))))?;
-    timed(2, &mut || Ok(open.clear()))?;
+    timed(1, &mut || {
+        for name in &names {
+            open.push(Value::<u64>::open(segment, name)?);
+        }
+        Ok(())
+    })?;
+    timed(2, &mut || {
+        open.clear();
+        Ok(())
+    })?;
     // The more there are the longer each takes: a part of them tells as much.
     let removed = names.len().min(1_000);
     timed(3, &mut || names[..removed].iter().try_for_each(|n| Ok(segment.remove(n)?)))?;

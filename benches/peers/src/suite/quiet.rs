@@ -150,8 +150,11 @@ fn entered(pid: libc::pid_t) -> Result<Option<u64>> {
         }
         info
     };
+    if info.op != libc::PTRACE_SYSCALL_INFO_ENTRY {
+        return Ok(None);
+    }
     // SAFETY: `op` says which of the union's members is valid.
-    Ok((info.op == libc::PTRACE_SYSCALL_INFO_ENTRY).then(|| unsafe { info.u.entry.nr }))
+    Ok(Some(unsafe { info.u.entry.nr }))
 }
 
 fn idle<'a>() -> Group<'a> {

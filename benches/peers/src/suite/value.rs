@@ -17,17 +17,22 @@ pub fn groups<'a>() -> Vec<Group<'a>> {
     let mut set = Group::new("value.set", "Value, written", "ns");
     let mut add = Group::new("value.add", "Value, added to", "ns");
     let name = "sharecell Value<u64>";
-    get.add(name, Place::Processes, |n| number(n, |v| drop(black_box(v.get().expect("get")))));
+    get.add(name, Place::Processes, |n| number(n, |v| touch(v.get().expect("get"))));
     set.add(name, Place::Processes, |n| number(n, |v| v.set(black_box(1)).expect("set")));
-    add.add(name, Place::Processes, |n| number(n, |v| drop(black_box(v.add(1).expect("add")))));
+    add.add(name, Place::Processes, |n| number(n, |v| touch(v.add(1).expect("add"))));
     let name = "sharecell Value of 64 bytes";
-    get.add(name, Place::Processes, |n| wide(n, |v| drop(black_box(v.get().expect("get")))));
+    get.add(name, Place::Processes, |n| wide(n, |v| touch(v.get().expect("get"))));
     set.add(name, Place::Processes, |n| wide(n, |v| v.set(black_box(Words([1; 8]))).expect("set")));
     let name = "bare atomic";
-    get.add(name, Place::Processes, |n| bare(n, |v| drop(black_box(v.load(Acquire)))));
+    get.add(name, Place::Processes, |n| bare(n, |v| touch(v.load(Acquire))));
     set.add(name, Place::Processes, |n| bare(n, |v| v.store(black_box(1), Release)));
-    add.add(name, Place::Processes, |n| bare(n, |v| drop(black_box(v.fetch_add(1, AcqRel)))));
+    add.add(name, Place::Processes, |n| bare(n, |v| touch(v.fetch_add(1, AcqRel))));
     vec![get, set, add]
+}
+
+/// Makes the compiler believe that it is used.
+fn touch<T>(value: T) {
+    black_box(value);
 }
 
 fn number(count: u64, operation: impl Fn(&Value<u64>)) -> Result<Sample> {
