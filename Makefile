@@ -104,8 +104,14 @@ doc:
 # A crate of its own, so that its many peers are nobody's dependencies.
 BENCH := $(CARGO) run --release --quiet --manifest-path benches/peers/Cargo.toml --target-dir '$(TARGET)/bench' --
 
-bench: tools
-	$(BENCH) run $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) --out '$(TARGET)/bench/results.json'
+BENCH_VENV := $(TARGET)/bench/venv
+
+$(BENCH_VENV)/.ready: benches/peers/python/requirements.txt .ci/bench-venv.sh
+	.ci/bench-venv.sh '$(PYTHON)' '$(BENCH_VENV)' $<
+	@touch $@
+
+bench: build $(BENCH_VENV)/.ready
+	$(BENCH) run --python '$(BENCH_VENV)/bin/python' $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) --out '$(TARGET)/bench/results.json'
 
 bench-doc:
 	$(BENCH) doc --results '$(TARGET)/bench/results.json' --folder docs

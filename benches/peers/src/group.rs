@@ -118,7 +118,8 @@ impl<'a> Group<'a> {
     }
 
     pub fn is_wanted(&self, settings: &Settings) -> bool {
-        self.contestants.iter().any(|c| settings.wants(&self.id, &c.name))
+        let absent = self.absent.iter().map(|a| &a.0);
+        self.contestants.iter().map(|c| &c.name).chain(absent).any(|name| settings.wants(&self.id, name))
     }
 
     /// Measures all contestants, one repeat of each after the other.
@@ -131,7 +132,9 @@ impl<'a> Group<'a> {
                 Err(e) => absent.push((contestant.name.clone(), format!("{e:#}"))),
             }
         }
-        for _ in 0..settings.repeats {
+        // Those that decide themselves how much they do are the slow ones.
+        let repeats = if settings.quick && self.fixed.is_some() { 1 } else { settings.repeats };
+        for _ in 0..repeats {
             noise.sample();
             for (contestant, count, samples, broken) in present.iter_mut().filter(|p| p.3.is_none()) {
                 match (contestant.trial)(*count) {

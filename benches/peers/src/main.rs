@@ -61,6 +61,9 @@ pub struct Settings {
     /// How long a trial is to take, in milliseconds.
     #[arg(long, default_value_t = 200)]
     trial_ms: u64,
+    /// The interpreter with Python's peers; without one they are absent.
+    #[arg(long)]
+    python: Option<PathBuf>,
     /// Where the results go.
     #[arg(long, default_value = "target/bench/results.json")]
     out: PathBuf,
@@ -83,7 +86,7 @@ pub struct Results {
     pub tables: Vec<Table>,
 }
 
-fn groups<'a>(quick: bool) -> Vec<Group<'a>> {
+fn groups<'a>(quick: bool, python: &Option<PathBuf>) -> Vec<Group<'a>> {
     let mut all = suite::lock::groups();
     all.extend(suite::queue::groups());
     all.extend(suite::round::groups());
@@ -95,6 +98,7 @@ fn groups<'a>(quick: bool) -> Vec<Group<'a>> {
     all.extend(suite::recovery::groups());
     all.extend(suite::sweep::groups());
     all.extend(suite::growth::groups(quick));
+    all.extend(suite::python::groups(python));
     all
 }
 
@@ -104,7 +108,7 @@ fn run(mut settings: Settings) -> Result<()> {
         settings.trial_ms = settings.trial_ms.min(15);
     }
     let start = Instant::now();
-    let groups = groups(settings.quick);
+    let groups = groups(settings.quick, &settings.python);
     let wanted: Vec<_> = groups.iter().filter(|g| g.is_wanted(&settings)).collect();
     let style = ProgressStyle::with_template("{elapsed:>5} {bar:30} {pos}/{len} {msg}")?;
     let bar = ProgressBar::new(wanted.len() as u64).with_style(style);
@@ -147,7 +151,7 @@ fn main() -> Result<()> {
         Command::Run(settings) => run(settings),
         Command::Doc { results, folder } => doc::write(&results, &folder),
         Command::List => {
-            for group in groups(false) {
+            for group in groups(false, &None) {
                 println!("{}: {}", group.id, group.title);
                 for contestant in &group.contestants {
                     println!("    {}", contestant.name);

@@ -5,6 +5,7 @@ pub mod loan;
 pub mod lock;
 pub mod open;
 pub mod pipe;
+pub mod python;
 pub mod queue;
 pub mod quiet;
 pub mod recovery;

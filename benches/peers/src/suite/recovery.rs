@@ -85,7 +85,7 @@ const BARRIER: Case = Case {
 
 fn recovery<'a>() -> Group<'a> {
     let title = "From the SIGKILL of a small process to a sleeping waiter's success";
-    let mut g = Group::new("recovery", title, "ns").fixed(3, 30);
+    let mut g = Group::new("recovery", title, "ns").fixed(8, 30);
     for (name, case) in [
         ("lock whose holder is killed", LOCK),
         ("queue whose item was held", QUEUE),
