@@ -26,7 +26,7 @@ export PYTHONPATH := $(CURDIR)/python
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help tools build venv demo test fmt lint test-rust steps test-c test-python test-examples test-soak \
-	test-wheel doc soak linear bench-python header format wheel clean
+	test-wheel doc bench bench-doc count soak linear bench-python header format wheel clean
 
 help:
 	@echo 'make demo [FILE=path]  build, then run the demonstration'
@@ -43,7 +43,10 @@ help:
 	@echo '  doc                  the Rust documentation, without a warning'
 	@echo 'make soak MINUTES=10   kills processes at random and accounts for every item (SEED=n, SOAK_REPORT=file)'
 	@echo 'make linear ROUNDS=50  records histories of real processes and looks for an order that explains them'
+	@echo '  count                the instructions of the fast paths are those committed (`make count BLESS=1` commits)'
 	@echo 'make build             the library with its C ABI, the command and the Rust examples'
+	@echo 'make bench [QUICK=1] [ONLY=name]  measures sharecell beside its peers; results in target/bench'
+	@echo 'make bench-doc         writes docs/performance.md and its pictures from those results'
 	@echo 'make header            writes include/sharecell.h again from src/capi'
 	@echo 'make bench-python      times python/sharecell beside multiprocessing and faster-fifo (JSON=file, QUICK=1)'
 	@echo 'make wheel             python/dist/sharecell-*.whl'
@@ -131,6 +134,24 @@ linear: build
 
 doc:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps $(FEATURES)
+
+# A crate of its own, so that its many peers are nobody's dependencies.
+BENCH := $(CARGO) run --release --quiet --manifest-path benches/peers/Cargo.toml --target-dir '$(TARGET)/bench' --
+
+BENCH_VENV := $(TARGET)/bench/venv
+
+$(BENCH_VENV)/.ready: benches/peers/python/requirements.txt .ci/bench-venv.sh
+	.ci/bench-venv.sh '$(PYTHON)' '$(BENCH_VENV)' $<
+	@touch $@
+
+bench: build $(BENCH_VENV)/.ready
+	$(BENCH) run --python '$(BENCH_VENV)/bin/python' $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) --out '$(TARGET)/bench/results.json'
+
+bench-doc:
+	$(BENCH) doc --results '$(TARGET)/bench/results.json' --folder docs
+
+count: tools venv
+	@$(if $(BLESS),SHARECELL_BLESS=1) .ci/count.sh
 
 header:
 	SHARECELL_BLESS=1 $(CARGO) test $(FEATURES) --test header

@@ -1,0 +1,163 @@
+//! The machine: its clock, its processors, its noise, and what it calls itself.
+
+use std::hint::black_box;
+use std::process::Command;
+
+use serde::{Deserialize, Serialize};
+
+use crate::trial::Pin;
+
+/// Nanoseconds of `CLOCK_MONOTONIC`.
+pub fn now() -> u64 {
+    let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `t` is a place to write to.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut t) };
+    t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
+}
+
+/// The processors that this process may use.
+pub fn processors() -> Vec<usize> {
+    // SAFETY: a set of zero bits is a valid set, and is written by the call.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::sched_getaffinity(0, size_of_val(&set), &mut set);
+        (0..libc::CPU_SETSIZE as usize).filter(|&cpu| libc::CPU_ISSET(cpu, &set)).collect()
+    }
+}
+
+/// Pins the calling thread.
+pub fn pin(pin: Pin, rank: usize) {
+    let all = processors();
+    let cpu = match pin {
+        Pin::Spread => all[rank % all.len()],
+        Pin::One => all[0],
+    };
+    // SAFETY: as in `processors`.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(cpu, &mut set);
+        libc::sched_setaffinity(0, size_of_val(&set), &set);
+    }
+}
+
+/// Ends this process without running what is registered for its end: that is the parent's.
+pub fn exit_now(good: bool) -> ! {
+    // SAFETY: always allowed.
+    unsafe { libc::_exit(i32::from(!good)) }
+}
+
+/// Makes this process die with its parent.
+pub fn die_with(parent: u32) {
+    // SAFETY: no pointers are involved.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+    // SAFETY: always allowed.
+    if unsafe { libc::getppid() } != parent as libc::pid_t {
+        exit_now(false);
+    }
+}
+
+/// What to say about the machine beside any figure.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Machine {
+    pub processor: String,
+    pub processors: usize,
+    pub memory_gib: u64,
+    pub kernel: String,
+    pub libc: String,
+    pub rustc: String,
+    pub compiler: String,
+    pub python: String,
+    pub commit: String,
+    pub date: String,
+}
+
+impl Machine {
+    pub fn look() -> Self {
+        let line = |file: &str, key: &str| {
+            let text = std::fs::read_to_string(file).unwrap_or_default();
+            let found = text.lines().find(|l| l.starts_with(key)).and_then(|l| l.split_once(':'));
+            found.map(|(_, v)| v.trim().to_owned()).unwrap_or_default()
+        };
+        let kib: u64 =
+            line("/proc/meminfo", "MemTotal").split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0);
+        Self {
+            processor: line("/proc/cpuinfo", "model name"),
+            processors: processors().len(),
+            memory_gib: (kib + (1 << 19)) >> 20,
+            kernel: said_by("uname", &["-sr"]),
+            libc: said_by("ldd", &["--version"]),
+            rustc: said_by("rustc", &["--version"]),
+            compiler: said_by("c++", &["--version"]),
+            python: said_by("python3", &["--version"]),
+            commit: said_by("git", &["describe", "--always", "--dirty"]),
+            date: said_by("date", &["-u", "+%Y-%m-%d"]),
+        }
+    }
+}
+
+/// The first line that a command prints.
+fn said_by(command: &str, args: &[&str]) -> String {
+    let out = Command::new(command).args(args).output().map(|o| o.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&out).lines().next().unwrap_or_default().to_owned()
+}
+
+/// How long a fixed loop takes: on a quiet machine, always the same.
+fn spin() -> f64 {
+    let start = now();
+    let mut x = 1u64;
+    for _ in 0..2_000_000 {
+        x = black_box(x.wrapping_mul(6364136223846793005).wrapping_add(1));
+    }
+    black_box(x);
+    (now() - start) as f64
+}
+
+/// Ticks of all processors: busy, and stolen by the host.
+fn ticks() -> (u64, u64, u64) {
+    let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let all: Vec<u64> =
+        text.lines().next().unwrap_or("").split_whitespace().skip(1).filter_map(|n| n.parse().ok()).collect();
+    let at = |i: usize| all.get(i).copied().unwrap_or(0);
+    (all.iter().take(8).sum(), at(3) + at(4), at(7))
+}
+
+/// Samples the noise from its making to its end.
+pub struct NoiseMeter {
+    spins: Vec<f64>,
+    ticks: (u64, u64, u64),
+}
+
+/// How much the machine disturbed the run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Noise {
+    /// A fixed loop's slowest and median run as a part of its fastest.
+    pub spin_worst: f64,
+    pub spin_median: f64,
+    /// Processor time that the host took away, in percent.
+    pub stolen_percent: f64,
+    /// The processes that wanted to run at the end, as `/proc/loadavg` averages them over a minute.
+    pub load: String,
+}
+
+impl NoiseMeter {
+    pub fn new() -> Self {
+        Self { spins: Vec::new(), ticks: ticks() }
+    }
+
+    pub fn sample(&mut self) {
+        self.spins.push(spin());
+    }
+
+    pub fn end(mut self) -> Noise {
+        self.spins.sort_by(f64::total_cmp);
+        let (all, _, stolen) = ticks();
+        let best = self.spins[0];
+        let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        Noise {
+            spin_worst: self.spins[self.spins.len() - 1] / best,
+            spin_median: self.spins[self.spins.len() / 2] / best,
+            stolen_percent: 100.0 * (stolen - self.ticks.2) as f64 / (all - self.ticks.0).max(1) as f64,
+            load: load.split(' ').next().unwrap_or_default().to_owned(),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Boost.Interprocess, compiled by the build script where it is installed.
+
+#[cfg(boost)]
+pub use there::{Mutex, Queue, Semaphore};
+
+#[cfg(not(boost))]
+pub const ABSENT: &str = concat!("Boost.Interprocess did not compile: ", env!("BOOST_ABSENT"));
+
+#[cfg(boost)]
+mod there {
+    use std::ffi::{CString, c_char, c_int, c_void};
+
+    use anyhow::{Result, ensure};
+
+    use crate::peers::locks::{LockPeer, Run};
+    use crate::peers::queues::{Fifo, Words};
+    use crate::peers::unique;
+    use crate::region::Region;
+    use crate::trial::Place;
+
+    unsafe extern "C" {
+        fn boost_mutex_init(at: *mut c_void);
+        fn boost_mutex_pairs(at: *mut c_void, counter: *mut u64, count: u64);
+        fn boost_semaphore_init(at: *mut c_void);
+        fn boost_semaphore_pairs(at: *mut c_void, counter: *mut u64, count: u64);
+        fn boost_queue_create(name: *const c_char, capacity: usize, item: usize) -> *mut c_void;
+        fn boost_queue_open(name: *const c_char) -> *mut c_void;
+        fn boost_queue_close(queue: *mut c_void);
+        fn boost_queue_remove(name: *const c_char);
+        fn boost_queue_put(queue: *mut c_void, item: *const c_void, len: usize) -> c_int;
+        fn boost_queue_get(queue: *mut c_void, item: *mut c_void, len: usize) -> c_int;
+    }
+
+    pub struct Mutex(Region<[u64; 16]>);
+
+    impl LockPeer for Mutex {
+        const NAME: &'static str = "Boost interprocess_mutex";
+        const PLACE: Place = Place::Processes;
+        fn make() -> Result<Self> {
+            let region = Region::<[u64; 16]>::new()?;
+            // SAFETY: the C++ side asserts that a mutex fits into the region.
+            unsafe { boost_mutex_init(region.as_ptr().cast()) };
+            Ok(Self(region))
+        }
+        fn pairs(&self, counter: *mut u64, run: Run<'_>) -> Result<()> {
+            // SAFETY: `make` has made the mutex, which guards the counter.
+            run(&mut |count| unsafe { boost_mutex_pairs(self.0.as_ptr().cast(), counter, count) });
+            Ok(())
+        }
+    }
+
+    pub struct Semaphore(Region<[u64; 16]>);
+
+    impl LockPeer for Semaphore {
+        const NAME: &'static str = "Boost interprocess_semaphore";
+        const PLACE: Place = Place::Processes;
+        fn make() -> Result<Self> {
+            let region = Region::<[u64; 16]>::new()?;
+            // SAFETY: the C++ side asserts that a semaphore fits into the region.
+            unsafe { boost_semaphore_init(region.as_ptr().cast()) };
+            Ok(Self(region))
+        }
+        fn pairs(&self, counter: *mut u64, run: Run<'_>) -> Result<()> {
+            // SAFETY: `make` has made the semaphore, which guards the counter.
+            run(&mut |count| unsafe { boost_semaphore_pairs(self.0.as_ptr().cast(), counter, count) });
+            Ok(())
+        }
+    }
+
+    pub struct Queue(CString);
+
+    pub struct End(*mut c_void);
+
+    impl<const W: usize> Fifo<W> for Queue {
+        const NAME: &'static str = "Boost message_queue";
+        const PLACE: Place = Place::Processes;
+        type Tx<'a> = End;
+        type Rx<'a> = End;
+        fn make(capacity: usize) -> Result<Self> {
+            let name = CString::new(unique())?;
+            // SAFETY: the name is a C string; the queue is closed here and removed when dropped.
+            unsafe {
+                let queue = boost_queue_create(name.as_ptr(), capacity, W * 8);
+                ensure!(!queue.is_null(), "message_queue was not created");
+                boost_queue_close(queue);
+            }
+            Ok(Self(name))
+        }
+        fn tx(&self) -> Result<End> {
+            // SAFETY: the name is a C string.
+            let queue = unsafe { boost_queue_open(self.0.as_ptr()) };
+            ensure!(!queue.is_null(), "message_queue was not opened");
+            Ok(End(queue))
+        }
+        fn rx(&self) -> Result<End> {
+            Fifo::<W>::tx(self)
+        }
+        fn put(tx: &mut End, item: &Words<W>) {
+            // SAFETY: the queue is open and takes items of this size.
+            assert_eq!(unsafe { boost_queue_put(tx.0, (&raw const *item).cast(), W * 8) }, 0);
+        }
+        fn get(rx: &mut End) -> Words<W> {
+            let mut item = Words([0; W]);
+            // SAFETY: the queue is open, `item` has room for what it holds.
+            assert_eq!(unsafe { boost_queue_get(rx.0, (&raw mut item).cast(), W * 8) }, 0);
+            item
+        }
+    }
+
+    impl Drop for End {
+        fn drop(&mut self) {
+            // SAFETY: opened by us.
+            unsafe { boost_queue_close(self.0) };
+        }
+    }
+
+    impl Drop for Queue {
+        fn drop(&mut self) {
+            // SAFETY: the name is a C string.
+            unsafe { boost_queue_remove(self.0.as_ptr()) };
+        }
+    }
+}
