@@ -24,7 +24,7 @@ export PYTHONPATH := $(CURDIR)/python
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help tools build venv demo test fmt lint test-rust test-c test-python test-examples test-wheel doc \
-	header format wheel clean
+	header golden format wheel clean
 
 help:
 	@echo 'make demo [FILE=path]  build, then run the demonstration'
@@ -39,6 +39,7 @@ help:
 	@echo '  doc                  the Rust documentation, without a warning'
 	@echo 'make build             the library with its C ABI, the command and the Rust examples'
 	@echo 'make header            writes include/sharecell.h again from src/capi'
+	@echo 'make golden            writes the golden segment of this layout version (tests/golden) anew'
 	@echo 'make wheel             python/dist/sharecell-*.whl'
 	@echo 'make clean             removes target and .venv'
 
@@ -100,6 +101,9 @@ doc:
 
 header:
 	SHARECELL_BLESS=1 $(CARGO) test $(FEATURES) --test header
+
+golden:
+	SHARECELL_BLESS=1 $(CARGO) test $(FEATURES) --test golden
 
 wheel: venv
 	rm -rf python/dist
