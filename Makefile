@@ -86,6 +86,7 @@ test-rust: build venv
 	$(CARGO) test --no-fail-fast $(FEATURES)
 	$(CARGO) test $(FEATURES),shared_memory,async --test given --test tokio
 	$(CARGO) test $(FEATURES),steps --test steps
+	$(CARGO) test $(FEATURES),steps --test world many_race
 
 test-c: build
 	@tests/run-programs.sh c cpp
