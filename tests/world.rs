@@ -159,6 +159,14 @@ fn unshare_pids() -> bool {
 
 /// Plays a part as pid 1 of a namespace of its own; says which pid that is outside.
 fn namespace(args: Args) {
+    // Only a process of one thread may enter a user namespace.
+    reap(fork(|| {
+        play_as_first(&args);
+        0
+    }));
+}
+
+fn play_as_first(args: &[String]) {
     if !unshare_pids() {
         say("not permitted");
         park();
@@ -168,10 +176,10 @@ fn namespace(args: Args) {
         close_copy(&going);
         go.read_to_end(&mut Vec::new()).unwrap();
         assert_eq!(std::process::id(), 1);
-        let s = Segment::open(&args[0]).unwrap();
         match args[1].as_str() {
-            "hold" => hold_all(&args),
+            "hold" => hold_all(args),
             _ => {
+                let s = Segment::open(&args[0]).unwrap();
                 let lock = Lock::open(&s, "lock").unwrap();
                 say("waits");
                 say(format!("owner died: {}", lock.lock_until(in_time()).unwrap().owner_died()));
@@ -276,16 +284,19 @@ fn equal_pids_of_two_namespaces_rob_nobody() {
 
 /// A newcomer gets the pid of a holder that was killed, before anybody has looked.
 fn used_again(args: Args) {
-    // Its watchdog is a thread, which this process could not start afterwards.
+    // Its watchdog is a thread, which could not be started afterwards.
     let world = World::new("again");
-    if !unshare_pids() {
-        return;
-    }
-    let init = fork(|| {
-        use_pid_again(&world, args[0].parse().unwrap());
+    let unshared = fork(|| {
+        if unshare_pids() {
+            let init = fork(|| {
+                use_pid_again(&world, args[0].parse().unwrap());
+                0
+            });
+            assert_eq!(reap(init), 0);
+        }
         0
     });
-    assert_eq!(reap(init), 0);
+    assert_eq!(reap(unshared), 0);
 }
 
 fn use_pid_again(world: &World, participants: u32) {
