@@ -24,7 +24,7 @@ export PYTHONPATH := $(CURDIR)/python
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help tools build venv demo test fmt lint test-rust test-c test-python test-examples test-wheel doc \
-	header golden format wheel clean
+	header golden format wheel sanitize sanitize-short clean
 
 help:
 	@echo 'make demo [FILE=path]  build, then run the demonstration'
@@ -36,6 +36,7 @@ help:
 	@echo '  test-python          python/tests'
 	@echo '  test-examples        each example runs to its end'
 	@echo '  test-wheel           the wheel builds, and works where nothing else is installed'
+	@echo '  sanitize-short       misuse of the C ABI under sanitizers and valgrind; `make sanitize` takes longer'
 	@echo '  doc                  the Rust documentation, without a warning'
 	@echo 'make build             the library with its C ABI, the command and the Rust examples'
 	@echo 'make header            writes include/sharecell.h again from src/capi'
@@ -99,6 +100,12 @@ test-examples: build venv
 
 doc:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps $(FEATURES)
+
+sanitize-short: build venv
+	@.ci/sanitize.sh
+
+sanitize: build venv
+	@.ci/sanitize.sh full
 
 header:
 	SHARECELL_BLESS=1 $(CARGO) test $(FEATURES) --test header

@@ -11,7 +11,7 @@ failed=''
 
 failures() { grep -c '^FAILED' "$RESULTS"; }
 
-for step in test-rust doc test-c test-python test-examples demo test-wheel fmt lint; do
+for step in test-rust doc test-c test-python test-examples demo test-wheel sanitize-short fmt lint; do
     echo "==== $step"
     before=$(failures)
     start=$(date +%s)
