@@ -24,7 +24,7 @@ export PYTHONPATH := $(CURDIR)/python
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help tools build venv demo test fmt lint test-rust test-c test-python test-examples test-wheel doc \
-	header golden format wheel sanitize sanitize-short clean
+	header golden format wheel sanitize sanitize-short fuzz tsan clean
 
 help:
 	@echo 'make demo [FILE=path]  build, then run the demonstration'
@@ -39,6 +39,8 @@ help:
 	@echo '  sanitize-short       misuse of the C ABI under sanitizers and valgrind; `make sanitize` takes longer'
 	@echo '  doc                  the Rust documentation, without a warning'
 	@echo 'make build             the library with its C ABI, the command and the Rust examples'
+	@echo 'make fuzz [SECONDS=60]  damages segments and uses them, guided by coverage'
+	@echo 'make tsan              the unit tests under ThreadSanitizer'
 	@echo 'make header            writes include/sharecell.h again from src/capi'
 	@echo 'make golden            writes the golden segment of this layout version (tests/golden) anew'
 	@echo 'make wheel             python/dist/sharecell-*.whl'
@@ -106,6 +108,13 @@ sanitize-short: build venv
 
 sanitize: build venv
 	@.ci/sanitize.sh full
+
+tsan: tools
+	@.ci/tsan.sh
+
+# What makes it fail is added to fuzz/found.txt; SHARECELL_BLESS=1 keeps what it learned in fuzz/corpus.txt.
+fuzz: tools venv
+	@.ci/fuzz.sh '$(or $(SECONDS),60)'
 
 header:
 	SHARECELL_BLESS=1 $(CARGO) test $(FEATURES) --test header

@@ -1,6 +1,7 @@
 //! Every operation on every object of a segment that may be damaged. What they return does not matter, but they must
 //! return, in time, without a fault.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use sharecell::*;
@@ -14,9 +15,14 @@ impl Element for Wide {
     const NAME: &'static str = "Wide";
 }
 
-/// Long enough to sleep and to be told, short enough for thousands of them.
+/// How long each wait is, in nanoseconds: long enough to sleep and to be told, short enough for thousands of them.
+pub static PATIENCE: AtomicU64 = AtomicU64::new(200_000);
+
 fn soon() -> Deadline {
-    Deadline::after(Duration::from_micros(200))
+    match PATIENCE.load(Relaxed) {
+        0 => Deadline::Now,
+        time => Deadline::after(Duration::from_nanos(time)),
+    }
 }
 
 /// Uses all objects that the segment says it has, and those whose names are `known`; then removes them and makes others.

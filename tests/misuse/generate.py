@@ -1,5 +1,6 @@
-"""Writes a table of all functions of include/sharecell.h in C, for tests/misuse/driver.c, which calls each with what
-makes no sense. A function with an argument of a new type fails here, until it is said what can be given for it.
+"""Writes a table of all functions of include/sharecell.h in C, for tests/misuse/driver.c, which calls each
+with what makes no sense. A function with an argument of a new type fails here, until it is said what can be
+given.
 
 usage: generate.py HEADER >calls.h
 """
@@ -7,7 +8,21 @@ usage: generate.py HEADER >calls.h
 import re
 import sys
 
-HANDLES = "segment value array lock rlock rwlock condition event barrier bell semaphore queue pipe".split()
+HANDLES = {
+    "segment",
+    "value",
+    "array",
+    "lock",
+    "rlock",
+    "rwlock",
+    "condition",
+    "event",
+    "barrier",
+    "bell",
+    "semaphore",
+    "queue",
+    "pipe",
+}
 
 # What can be given for an argument: the driver's function that chooses, and how many choices there are.
 SCALARS = {
