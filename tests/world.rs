@@ -451,7 +451,8 @@ fn truncated(_: Args) {
         i32::from(value.get().is_ok())
     });
     assert_eq!(reap(child), -libc::SIGBUS);
-    Segment::unlink(&name).unwrap();
+    // An empty file is one that nobody has finished: somebody else may have collected it.
+    let _ = Segment::unlink(&name);
 }
 
 #[test]

@@ -41,6 +41,7 @@ static void pester(void *unused) {
     } while (0)
 
 static bool act(void *unused) { return unused == NULL; }
+static bool never(void *unused) { return unused != NULL; }
 
 static void *hold_reentrant_locks(void *both) {
     OK(shc_rlock_acquire(*(shc_rlock **)((void **)both)[0], 0));
@@ -84,6 +85,7 @@ static void toolbox(shc_segment *segment, int64_t timeout) {
     INTERRUPTED(shc_rlock_acquire(rlock, timeout));
     INTERRUPTED(shc_condition_acquire(condition, timeout));
     INTERRUPTED(shc_condition_wait(mine, timeout));
+    INTERRUPTED(shc_condition_wait_for(mine, timeout, never, NULL, ready));
     OK(shc_condition_release(mine));
     OK(shc_rwlock_acquire_read(rwlock, 0));
     INTERRUPTED(shc_rwlock_acquire_write(rwlock, timeout));
@@ -172,6 +174,7 @@ int main(void) {
         INTERRUPTED(shc_value_lock(value, timeout));
         INTERRUPTED(shc_array_lock(array, timeout));
         INTERRUPTED(shc_lock_acquire(lock, timeout));
+        INTERRUPTED(shc_lock_acquire_or_repair(lock, timeout, act, NULL));
         INTERRUPTED(shc_semaphore_acquire(semaphore, timeout));
         INTERRUPTED(shc_queue_put(full, "x", 1, timeout));
         INTERRUPTED(shc_queue_put_many(full, &one, 1, timeout, &len));

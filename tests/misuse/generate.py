@@ -27,6 +27,8 @@ HANDLES = {
 # What can be given for an argument: the driver's function that chooses, and how many choices there are.
 SCALARS = {
     "bool (*action)(void*)": ("an_action", 3),
+    "bool (*ready)(void*)": ("an_action", 3),
+    "bool (*repair)(void*)": ("an_action", 3),
     "double amount": ("an_amount", 5),
     "int64_t amount": ("an_integer", 4),
     "int64_t timeout_ns": ("a_timeout", 6),
