@@ -26,7 +26,8 @@ export PYTHONPATH := $(CURDIR)/python
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help tools build venv demo test fmt lint test-rust steps test-c test-python test-examples test-soak \
-	test-wheel doc bench bench-doc count soak linear bench-python header format wheel clean
+	test-wheel doc bench bench-doc count soak linear bench-python header golden format wheel sanitize \
+	sanitize-short fuzz tsan clean
 
 help:
 	@echo 'make demo [FILE=path]  build, then run the demonstration'
@@ -36,19 +37,24 @@ help:
 	@echo '  test-rust            unit, integration and documentation tests'
 	@echo '  steps [LONG=1|all]   every operation is killed at every step: at some, at most, at all of them'
 	@echo '  test-c               tests/c and tests/cpp'
-	@echo '  test-python          python/tests'
+	@echo '  test-python          python/tests, with the compiled companion and without'
 	@echo '  test-examples        each example runs to its end'
 	@echo '  test-soak            the soak for half a minute'
 	@echo '  test-wheel           the wheel builds, and works where nothing else is installed'
-	@echo '  doc                  the Rust documentation, without a warning'
-	@echo 'make soak MINUTES=10   kills processes at random and accounts for every item (SEED=n, SOAK_REPORT=file)'
-	@echo 'make linear ROUNDS=50  records histories of real processes and looks for an order that explains them'
+	@echo '  sanitize-short       misuse of the C ABI under sanitizers and valgrind; `make sanitize` takes longer'
 	@echo '  count                the instructions of the fast paths are those committed (`make count BLESS=1` commits)'
+	@echo '  doc                  the Rust documentation, without a warning'
+	@echo 'The long ones:'
+	@echo '  soak MINUTES=10      kills processes at random and accounts for every item (SEED=n, SOAK_REPORT=file)'
+	@echo '  linear ROUNDS=50     records histories of real processes and looks for an order that explains them'
+	@echo '  fuzz [SECONDS=60]    damages segments and uses them, guided by coverage'
+	@echo '  tsan                 the unit tests under ThreadSanitizer'
+	@echo '  bench [QUICK=1] [ONLY=name]  measures sharecell beside its peers; results in target/bench'
+	@echo '  bench-doc            writes docs/performance.md and its pictures from those results'
+	@echo '  bench-python         times python/sharecell beside multiprocessing and faster-fifo (JSON=file, QUICK=1)'
 	@echo 'make build             the library with its C ABI, the command and the Rust examples'
-	@echo 'make bench [QUICK=1] [ONLY=name]  measures sharecell beside its peers; results in target/bench'
-	@echo 'make bench-doc         writes docs/performance.md and its pictures from those results'
 	@echo 'make header            writes include/sharecell.h again from src/capi'
-	@echo 'make bench-python      times python/sharecell beside multiprocessing and faster-fifo (JSON=file, QUICK=1)'
+	@echo 'make golden            writes the golden segment of this layout version (tests/golden) anew'
 	@echo 'make wheel             python/dist/sharecell-*.whl'
 	@echo 'make clean             removes target and .venv'
 
@@ -106,6 +112,7 @@ test-rust: build venv
 steps: build
 	$(CARGO) test $(FEATURES),steps --test steps
 	$(CARGO) test --release $(FEATURES) --test steps
+	$(CARGO) test $(FEATURES),steps --test world many_race
 
 test-c: build
 	@tests/run-programs.sh c cpp
@@ -153,8 +160,24 @@ bench-doc:
 count: tools venv
 	@$(if $(BLESS),SHARECELL_BLESS=1) .ci/count.sh
 
+sanitize-short: build venv
+	@.ci/sanitize.sh
+
+sanitize: build venv
+	@.ci/sanitize.sh full
+
+tsan: tools
+	@.ci/tsan.sh
+
+# What makes it fail is added to fuzz/found.txt; SHARECELL_BLESS=1 keeps what it learned in fuzz/corpus.txt.
+fuzz: tools venv
+	@.ci/fuzz.sh '$(or $(SECONDS),60)'
+
 header:
 	SHARECELL_BLESS=1 $(CARGO) test $(FEATURES) --test header
+
+golden:
+	SHARECELL_BLESS=1 $(CARGO) test $(FEATURES) --test golden
 
 wheel: venv
 	rm -rf python/dist

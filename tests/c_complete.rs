@@ -1,4 +1,5 @@
-//! tests/c/handles.c tries every function that takes a handle with what is no handle.
+//! The C programs that try something on every function leave none out: tests/c/handles.c tries what is no handle on each
+//! that takes one, tests/c/signals.c interrupts each that waits.
 
 use std::collections::BTreeSet;
 
@@ -31,6 +32,13 @@ fn takers<'a>(header: &'a str, handles: &Names<'_>) -> Names<'a> {
     functions.filter(|(_, arguments)| takes(arguments)).map(|(name, _)| name).collect()
 }
 
+/// The functions that wait.
+fn waiters(header: &str) -> Names<'_> {
+    let functions = header.split("\nshc_status ").skip(1).filter_map(|rest| rest.split_once('('));
+    let waits = |rest: &str| rest.split(';').next().is_some_and(|arguments| arguments.contains("timeout_ns"));
+    functions.filter(|(_, rest)| waits(rest)).map(|(name, _)| name).collect()
+}
+
 /// What stands before a parenthesis.
 fn calls(program: &str) -> Names<'_> {
     let before_parens = program.split('(').map(|text| &text[text.trim_end_matches(is_name).len()..]);
@@ -48,6 +56,17 @@ fn handles_c_calls_all_that_take_a_handle() {
     }
     let missing: Vec<_> = takers.difference(&calls(&program)).copied().collect();
     assert!(missing.is_empty(), "tests/c/handles.c does not try {missing:?}");
+}
+
+#[test]
+fn signals_c_interrupts_all_that_wait() {
+    let (header, program) = (read("include/sharecell.h"), read("tests/c/signals.c"));
+    let waiters = waiters(&header);
+    assert!(waiters.len() > 20, "found only {waiters:?} that wait");
+    let interrupted: Names<'_> =
+        program.split("INTERRUPTED(").skip(1).filter_map(|rest| rest.split('(').next()).collect();
+    let missing: Vec<_> = waiters.difference(&interrupted).copied().collect();
+    assert!(missing.is_empty(), "tests/c/signals.c does not interrupt {missing:?}");
 }
 
 #[test]

@@ -149,6 +149,51 @@ in_own_process! {
         assert_eq!(q.get().unwrap(), [3; 5000]);
     }
 
+    fn what_the_parent_holds_stays_its_own_when_the_child_closes_everything(world: &World) {
+        let s = world.segment();
+        let lock = Lock::create(&s, "lock").unwrap();
+        let rlock = RLock::create(&s, "rlock").unwrap();
+        let rwlock = RwLock::create(&s, "rwlock").unwrap();
+        let undo = Semaphore::create_with(&s, "undo", &SemaphoreOptions::new(1).undo()).unwrap();
+        let q = Queue::create(&s, "queue", &QueueOptions::new(2)).unwrap();
+        q.put(b"item").unwrap();
+        let _ = (lock.acquire(Deadline::Now).unwrap(), rlock.acquire(Deadline::Now).unwrap());
+        let _ = rwlock.acquire_write(Deadline::Now).unwrap();
+        undo.acquire().unwrap();
+        let item = q.recv(Deadline::Now).unwrap();
+        let name = s.name().to_owned();
+        let mut handles = Some((lock, rlock, rwlock, undo, s));
+        for unlocks in [true, false] {
+            let child = fork(|| {
+                let (lock, rlock, rwlock, undo, s) = handles.take().unwrap();
+                if unlocks {
+                    let refused = [lock.release(), rlock.release(), rwlock.release_write()];
+                    assert!(refused.iter().all(|r| r.as_ref().is_err_and(|e| e.kind() == ErrorKind::NotOwner)));
+                    assert_eq!(kind(undo.release(1)), ErrorKind::NotHeld);
+                }
+                drop((lock, rlock, rwlock, undo, s));
+                // Attached anew, if it had left: to it as to anybody all is held.
+                let s = Segment::open(&name).unwrap();
+                assert_eq!(kind(Lock::open(&s, "lock").unwrap().try_lock()), ErrorKind::WouldBlock);
+                assert_eq!(kind(RLock::open(&s, "rlock").unwrap().try_lock()), ErrorKind::WouldBlock);
+                assert_eq!(kind(RwLock::open(&s, "rwlock").unwrap().try_read()), ErrorKind::WouldBlock);
+                assert_eq!(kind(Semaphore::open(&s, "undo").unwrap().try_acquire()), ErrorKind::WouldBlock);
+                assert_eq!(kind(Queue::open(&s, "queue").unwrap().try_get()), ErrorKind::WouldBlock);
+                0
+            });
+            assert_eq!(reap(child), 0);
+        }
+        let (lock, rlock, rwlock, undo, s) = handles.unwrap();
+        s.recover();
+        assert_eq!((undo.value(), item.deliveries()), (0, 1));
+        lock.release().unwrap();
+        rlock.release().unwrap();
+        rwlock.release_write().unwrap();
+        undo.release(1).unwrap();
+        assert!(!lock.try_lock().unwrap().owner_died() && !rlock.try_lock().unwrap().owner_died());
+        assert!(!rwlock.try_write().unwrap().owner_died());
+    }
+
     fn a_child_gets_what_its_killed_parent_held(world: &World) {
         let s = world.segment();
         let lock = Lock::create(&s, "lock").unwrap();

@@ -2,12 +2,15 @@
 
 import itertools
 import os
+import pathlib
+import re
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
+from test_toolbox import INTERRUPTED
 
 import sharecell as sc
 
@@ -15,6 +18,7 @@ WAITS = {
     "lock": "l.acquire()",
     "lock, with a timeout": "l.acquire(timeout=1000)",
     "lock, with": "l.__enter__()",
+    "lock, with a repair": "l.acquire_or_repair(print)",
     "value's lock": "v.get_lock().acquire()",
     "array's lock": "a.get_lock().__enter__()",
     "semaphore": "s.acquire()",
@@ -59,6 +63,46 @@ def stuck(seg):
     yield locks, semaphore, empty, full, ends
 
 
+# Every call of the C ABI that waits, and the test here or in test_toolbox.py in which a signal ends it.
+COVERED = {
+    "shc_array_lock": "array's lock",
+    "shc_barrier_wait": "barrier",
+    "shc_barrier_wait_with": "with an action",
+    "shc_condition_acquire": "condition's lock",
+    "shc_condition_wait": "condition",
+    "shc_condition_wait_for": "wait_for",
+    "shc_event_wait": "event",
+    "shc_lock_acquire": "lock",
+    "shc_lock_acquire_or_repair": "lock, with a repair",
+    "shc_pipe_poll": "pipe's poll",
+    "shc_pipe_recv": "pipe's recv_bytes_into",
+    "shc_pipe_recv_in_place": "pipe's recv_in_place",
+    "shc_pipe_reserve": "pipe's reserve",
+    "shc_pipe_send": "pipe's send_bytes",
+    "shc_queue_get": "get",
+    "shc_queue_get_many": "get_many",
+    "shc_queue_join": "join",
+    "shc_queue_put": "put",
+    "shc_queue_put_many": "put_many",
+    "shc_queue_recv": "recv",
+    "shc_queue_reserve": "reserve",
+    "shc_rlock_acquire": "rlock",
+    "shc_rwlock_acquire_read": "read",
+    "shc_rwlock_acquire_write": "write",
+    "shc_semaphore_acquire": "semaphore",
+    "shc_value_lock": "value's lock",
+    "shc_wait_any": "wait_any",
+}
+
+
+def test_no_wait_is_left_out():
+    header = pathlib.Path(__file__).parents[2] / "include" / "sharecell.h"
+    functions = re.findall(r"\nshc_status (\w+)\(([^;]*)\);", header.read_text(encoding="utf-8"))
+    waits = {name for name, arguments in functions if "timeout_ns" in arguments}
+    assert len(waits) > 20 and set(COVERED) == waits
+    assert set(COVERED.values()) <= {*WAITS, *INTERRUPTED}
+
+
 def check_nothing_happened(stuck):
     locks, semaphore, empty, full, ends = stuck
     for lock in locks:
@@ -72,10 +116,12 @@ def check_nothing_happened(stuck):
     assert ends[3].recv_bytes(60) == b"1" and not ends[3].poll()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
-def test_ctrl_c(stuck, child, wait):
+def test_ctrl_c(stuck, child, wait, number):
     waiter = child(
         f"""{OPEN}
+signal.signal({number:d}, signal.default_int_handler)
 try:
     say('waits')
     {wait}
@@ -87,7 +133,7 @@ hear()
     assert waiter.line() == "waits"
     waiter.sleeps()
     start = time.monotonic()
-    waiter.signal(signal.SIGINT)
+    waiter.signal(number)
     assert waiter.line() == "interrupted"
     assert time.monotonic() - start < 30
     check_nothing_happened(stuck)

@@ -661,6 +661,8 @@ INTERRUPTED = {
     "event": "e = sc.Event.create(seg, 'x'); wait = e.wait",
     "rlock": "l = sc.RLock.open(seg, 'l'); wait = l.acquire",
     "read": "l = sc.RwLock.open(seg, 'w'); wait = l.acquire_read",
+    "write": "l = sc.RwLock.open(seg, 'w'); wait = l.acquire_write",
+    "condition's lock": "c = sc.Condition.open(seg, 'c'); wait = c.acquire",
     "condition": "c = sc.Condition.create(seg, 'x'); c.acquire(); wait = c.wait",
     "wait_for": "c = sc.Condition.create(seg, 'x'); c.acquire(); wait = lambda: c.wait_for(lambda: False)",
     "barrier": "b = sc.Barrier.create(seg, 'x', 2); wait = b.wait",
@@ -672,12 +674,14 @@ INTERRUPTED = {
 }
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("what", INTERRUPTED)
-def test_ctrl_c_ends_every_wait(seg, child, what):
+def test_ctrl_c_ends_every_wait(seg, child, what, number):
     rlock, rwlock = sc.RLock.create(seg, "l"), sc.RwLock.create(seg, "w")
-    with rlock, rwlock.write():
+    with rlock, rwlock.write(), sc.Condition.create(seg, "c"):
         other = child(
             f"""
+            signal.signal({number:d}, signal.default_int_handler)
             {INTERRUPTED[what]}
             say('waits')
             try:
@@ -690,7 +694,7 @@ def test_ctrl_c_ends_every_wait(seg, child, what):
         )
         other.line()
         other.sleeps()
-        other.signal(signal.SIGINT)
+        other.signal(number)
         assert other.line() == "interrupted"
         if what == "barrier":
             assert other.line() == "0 False"

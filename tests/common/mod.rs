@@ -367,7 +367,7 @@ fn mount_private_shm(size: u64) -> bool {
 }
 
 /// Where a user who is not root may mount, as the same user.
-fn enter_user_namespace() -> bool {
+pub fn enter_user_namespace() -> bool {
     // SAFETY: these have no memory-safety preconditions.
     let (user, group, entered) = unsafe {
         (libc::geteuid(), libc::getegid(), libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS) == 0)
