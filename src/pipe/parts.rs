@@ -3,8 +3,10 @@
 //! ```text
 //!   part:   FIRST            MIDDLE …          LAST
 //!   marks:  MORE             MORE|CONTINUED    CONTINUED
-//!   bytes:  0, payload       offset, payload   offset, payload
+//!   bytes:  n, 0, payload    n, offset, …      n, offset, …
 //! ```
+//!
+//! n is the number of the first part, by which all of a message are known.
 //!
 //! The sender holds the direction's `sender` lock from its first part to its last, so that there is one such
 //! message at a time; ordinary messages may come between its parts. Only who has the direction's `receiver` lock
@@ -12,7 +14,7 @@
 //! memory of its own.
 //!
 //! A death of the sender, or a deadline, leaves parts without a last one: the next FIRST drops them, and a
-//! part that does not continue where the last one ended is dropped too. A receiver that returns in the middle of
+//! part of another message, or that does not continue where the last one ended, is dropped too. A receiver that returns in the middle of
 //! a message, for its time is up or an ordinary one has come, keeps the right to its parts as long as there is
 //! hope for the rest. A receiver that is killed loses the parts that it had taken, and so the message; only messages
 //! of one block are delivered again.
@@ -32,8 +34,8 @@ use crate::wait::Peers;
 
 const MORE: u16 = 1;
 const CONTINUED: u16 = 2;
-/// The offset of a part in its message, before its payload.
-const OFFSET: usize = size_of::<u64>();
+/// What stands before a part's payload: the number of the message's first part, and the offset in the message.
+const PREFIX: usize = 2 * size_of::<u64>();
 /// Unread parts that a sender leaves in the pipe before it adds another.
 const AHEAD: u64 = 1;
 
@@ -47,6 +49,8 @@ pub(super) fn longest_whole(segment: &Segment) -> usize {
 pub(super) struct Joining {
     /// Whether this handle holds the `receiver` lock.
     locked: bool,
+    /// The number of the first part.
+    first: u64,
     /// The parts so far.
     parts: Vec<u8>,
 }
@@ -68,15 +72,17 @@ impl Pipe {
     pub(super) fn send_parts(&self, message: &[u8], size: usize, deadline: Deadline) -> Result<()> {
         let word = &self.head().senders[self.end as usize];
         let _ = word.lock(&**self.handle.segment(), deadline)?;
+        let mut first = None;
         let sent = message.chunks(size).enumerate().try_for_each(|(i, part)| {
             if i > 0 {
                 self.wait_for_room(deadline)?;
             }
             let last = (i + 1) * size >= message.len();
             let marks = if last { 0 } else { MORE } | if i == 0 { 0 } else { CONTINUED };
-            let (ring, claim) = self.reserve_claim(OFFSET + part.len(), deadline)?;
-            ring::fill_at(&claim, 0, &((i * size) as u64).to_ne_bytes());
-            ring::fill_at(&claim, OFFSET, part);
+            let (ring, claim) = self.reserve_claim(PREFIX + part.len(), deadline)?;
+            let prefix = [*first.get_or_insert(claim.number), (i * size) as u64];
+            ring::fill(&claim, bytemuck::bytes_of(&prefix));
+            ring::fill_at(&claim, PREFIX, part);
             ring.commit_marked(&claim, claim.len, marks);
             // All: a single wake might go to a receiver that has no right to the part.
             ring.wake_getters(u32::MAX);
@@ -205,12 +211,14 @@ impl Pipe {
 
 impl Joining {
     fn add(&mut self, marks: u16, bytes: &[u8]) -> Result<()> {
-        let Some((offset, payload)) = bytes.split_first_chunk::<OFFSET>() else {
-            return Err(Error::corrupted("a part of a message has no offset"));
+        let Some((prefix, payload)) = bytes.split_first_chunk::<PREFIX>() else {
+            return Err(Error::corrupted("a part of a message does not say which"));
         };
+        let [first, offset]: [u64; 2] = bytemuck::pod_read_unaligned(prefix);
         if marks & CONTINUED == 0 {
+            self.first = first;
             self.parts.clear();
-        } else if u64::from_ne_bytes(*offset) != self.parts.len() as u64 {
+        } else if first != self.first || offset != self.parts.len() as u64 {
             self.parts.clear();
             return Ok(());
         }
@@ -228,19 +236,32 @@ impl Joining {
 mod tests {
     use super::*;
 
-    fn part(offset: u64, payload: &[u8]) -> Vec<u8> {
-        [&offset.to_ne_bytes()[..], payload].concat()
+    fn part(first: u64, offset: u64, payload: &[u8]) -> Vec<u8> {
+        [bytemuck::bytes_of(&[first, offset]), payload].concat()
     }
 
     #[test]
     fn what_does_not_continue_is_dropped() {
         let mut joining = Joining::default();
-        joining.add(MORE, &part(0, b"dead")).unwrap();
-        joining.add(MORE, &part(0, b"ab")).unwrap();
-        joining.add(MORE | CONTINUED, &part(2, b"cd")).unwrap();
+        joining.add(MORE, &part(1, 0, b"dead")).unwrap();
+        joining.add(MORE, &part(7, 0, b"ab")).unwrap();
+        joining.add(MORE | CONTINUED, &part(7, 2, b"cd")).unwrap();
         assert_eq!(joining.parts, b"abcd");
-        joining.add(CONTINUED, &part(2, b"xx")).unwrap();
+        joining.add(CONTINUED, &part(7, 2, b"xx")).unwrap();
         assert!(joining.parts.is_empty());
+    }
+
+    #[test]
+    fn a_part_of_another_message_is_dropped_though_it_begins_where_the_last_one_ended() {
+        let mut joining = Joining::default();
+        joining.add(MORE, &part(3, 0, b"ab")).unwrap();
+        joining.add(CONTINUED, &part(5, 2, b"cd")).unwrap();
+        assert!(joining.parts.is_empty());
+    }
+
+    #[test]
+    fn a_part_without_a_prefix_is_corrupted() {
+        let mut joining = Joining::default();
         assert!(joining.add(MORE, b"short").is_err());
     }
 }

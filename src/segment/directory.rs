@@ -249,7 +249,7 @@ impl Attached {
             let generation = header.generation.fetch_add(1, Relaxed).wrapping_add(1);
             let head: &ObjectHeader = self.at(block.offset)?;
             head.write(name, hash(name), generation, size, spec);
-            head.state.store(LIVE, Relaxed);
+            head.state.store(LIVE, Release); // pairs with the load of who looks whether it still is what he found
             let top = self.room(header.objects.load(Relaxed))?;
             let Some(chain) = self.chain(top, hash(name))? else {
                 return Err(self.corrupted("a table of its directory is missing"));

@@ -10,6 +10,9 @@
 //! Arrivals are cells that name round and participant, so they need not be cleared, and one who dies is
 //! known. All changes but the two commits happen under a [lock word](crate::latch) that is held for
 //! nanoseconds. `broken_at` names its round: a sweep that comes late breaks nothing.
+//!
+//! A waiter may be scheduled only after many rounds. If there was no reset since it arrived, its round was met; if there
+//! was, `failed` tells for the last rounds, and who is later than that is told that his round broke.
 
 use std::time::Duration;
 
@@ -37,11 +40,15 @@ pub struct BarrierCell {
     broken_at: AtomicU64,
     /// Bit r mod 64: round r was reset while somebody waited.
     failed: AtomicU64,
-    pad: [AtomicU64; 11],
+    /// How many resets there were, at least.
+    resets: AtomicU64,
+    pad: [AtomicU64; 10],
 }
 
 describe! { TABLE:
-    BarrierCell = 128 { door @ 0, turn @ 4, parties @ 8, acting @ 12, round @ 16, broken_at @ 24, failed @ 32 }
+    BarrierCell = 128 { door @ 0, turn @ 4, parties @ 8, acting @ 12, round @ 16, broken_at @ 24, failed @ 32,
+        resets @ 40,
+    }
 }
 
 // SAFETY: it consists of atomics.
@@ -49,6 +56,15 @@ unsafe impl Shared for BarrierCell {}
 
 const ARRIVALS: u64 = size_of::<BarrierCell>() as u64;
 const LABEL_BITS: u32 = 12;
+/// How many rounds `failed` tells of; the bit of the next one is cleared before that begins.
+const TOLD_ROUNDS: u64 = 62;
+
+/// A round, and how many resets there had been when somebody came to it.
+#[derive(Clone, Copy)]
+struct Round {
+    number: u64,
+    resets: u64,
+}
 
 fn arrival(round: u64, me: Label) -> u64 {
     round << LABEL_BITS | u64::from(me)
@@ -138,9 +154,10 @@ impl Barrier {
         let me = self.seg().me()?;
         let arrivals = self.arrivals()?;
         let (round, number) = self.with_door(|| {
-            let round = self.cell.round.load(Acquire);
-            self.check_broken(round)?;
-            let free = arrivals.iter().position(|word| word.load(Relaxed) >> LABEL_BITS != round);
+            let (number, resets) = (self.cell.round.load(Acquire), self.cell.resets.load(Relaxed));
+            let round = Round { number, resets };
+            self.check_broken(round.number)?;
+            let free = arrivals.iter().position(|word| word.load(Relaxed) >> LABEL_BITS != round.number);
             let Some(number) = free else {
                 // All have come and the last one runs its action.
                 return Ok((round, arrivals.len()));
@@ -148,7 +165,7 @@ impl Barrier {
             if number + 1 == arrivals.len() {
                 self.cell.acting.store(me, Relaxed);
             }
-            arrivals[number].store(arrival(round, me), Release);
+            arrivals[number].store(arrival(round.number, me), Release);
             Ok((round, number))
         })?;
         if number == arrivals.len() {
@@ -159,8 +176,8 @@ impl Barrier {
             // With nobody asleep here, nobody has looked yet whether those who came before still live.
             let others = arrivals.iter().map(|word| (word.load(Relaxed) & 0xfff) as Label);
             others.filter(|label| *label != me).for_each(|label| self.seg().check(label));
-            self.check_broken(round)?;
-            self.finish(round, action)?;
+            self.check_broken(round.number)?;
+            self.finish(round.number, action)?;
             return Ok(number);
         }
         match self.wait_for_round(round, deadline) {
@@ -169,7 +186,7 @@ impl Barrier {
                 self.withdraw(round, &arrivals[number], number, e)
             }
             Err(e) if e.is_timeout() => {
-                self.break_round(round);
+                self.break_round(round.number);
                 // The last party may have come at this very moment.
                 self.outcome(round)?.map(|()| number).ok_or(ErrorKind::Broken.into())
             }
@@ -205,7 +222,7 @@ impl Barrier {
     /// Begins the next round, holding the door.
     fn next_round(&self, round: u64) {
         self.cell.acting.store(0, Relaxed);
-        self.cell.failed.fetch_and(!(1 << ((round + 1) % 64)), Relaxed);
+        self.cell.failed.fetch_and(!(1 << ((round + 1) % 64)), Release);
         self.cell.round.store(round + 1, Release); // commits: pairs with the load in `outcome`
         self.cell.turn.notify(u32::MAX);
     }
@@ -216,27 +233,37 @@ impl Barrier {
     }
 
     /// How a round has ended; `None` if it has not.
-    fn outcome(&self, round: u64) -> Result<Option<()>> {
-        if self.cell.round.load(Acquire) != round {
-            let failed = self.cell.failed.load(Relaxed) & 1 << (round % 64) != 0;
-            return if failed { Err(ErrorKind::Broken.into()) } else { Ok(Some(())) };
+    fn outcome(&self, round: Round) -> Result<Option<()>> {
+        loop {
+            let now = self.cell.round.load(Acquire);
+            if now == round.number {
+                return self.check_broken(now).map(|()| None);
+            }
+            let resets = self.cell.resets.load(Acquire);
+            let failed = self.cell.failed.load(Acquire) & 1 << (round.number % 64) != 0;
+            if self.cell.round.load(Acquire) != now {
+                continue; // what was read may be of later rounds
+            }
+            let told = now.wrapping_sub(round.number) <= TOLD_ROUNDS;
+            let met = resets == round.resets || told && !failed;
+            return if met { Ok(Some(())) } else { Err(ErrorKind::Broken.into()) };
         }
-        self.check_broken(round).map(|()| None)
     }
 
-    fn wait_for_round(&self, round: u64, deadline: Deadline) -> Result<()> {
+    fn wait_for_round(&self, round: Round, deadline: Deadline) -> Result<()> {
         let me = self.seg().me()?;
         // The death of any who has arrived would break it.
         let arrived = || {
             let words = self.arrivals().ok()?.iter().map(|word| word.load(Relaxed));
-            let labels = words.filter(|word| word >> LABEL_BITS == round).map(|word| (word & 0xfff) as Label);
+            let labels =
+                words.filter(|word| word >> LABEL_BITS == round.number).map(|word| (word & 0xfff) as Label);
             labels.filter(|label| *label != me).min()
         };
         self.cell.turn.wait(self.seg(), deadline, arrived, || self.outcome(round))
     }
 
     /// Takes an arrival back, unless the round has ended meanwhile.
-    fn withdraw(&self, round: u64, word: &AtomicU64, number: usize, e: Error) -> Result<usize> {
+    fn withdraw(&self, round: Round, word: &AtomicU64, number: usize, e: Error) -> Result<usize> {
         self.with_door(|| match self.outcome(round)? {
             Some(()) => Ok(number),
             // All have come: the last one is about to let them go.
@@ -260,7 +287,9 @@ impl Barrier {
     pub fn reset(&self) -> Result<()> {
         self.with_door(|| {
             let round = self.cell.round.load(Acquire);
-            self.cell.failed.fetch_or(1 << (round % 64), Relaxed);
+            // Released: who reads them of a later round than he looks for sees that round, too.
+            self.cell.resets.fetch_add(1, Release);
+            self.cell.failed.fetch_or(1 << (round % 64), Release);
             self.next_round(round);
             Ok(())
         })
