@@ -9,6 +9,7 @@ use super::{
     options, shc_status, text,
 };
 use crate::error::{Result, fail};
+use crate::queue::ring::copy_to;
 use crate::queue::{Queue, QueueOptions};
 use crate::segment::Segment;
 use crate::sys::clock::Deadline;
@@ -190,11 +191,7 @@ pub unsafe extern "C" fn shc_queue_get(
         let queue = shc_queue::borrow(queue)?;
         let buffer = bytes_mut(buffer, size)?;
         check_timeout(timeout_ns)?;
-        let copy = |item: &[u8]| {
-            buffer[..item.len()].copy_from_slice(item);
-            item.len()
-        };
-        if let Some(taken) = queue.get_straight(size, copy)? {
+        if let Some(taken) = queue.get_straight(size, |item| copy_to(item, buffer))? {
             return len.set(taken);
         }
         let claim = queue.take_claim(false, deadline(timeout_ns)?)?;

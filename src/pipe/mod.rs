@@ -379,7 +379,21 @@ impl Pipe {
     }
 
     /// Sends a message, waiting until `deadline`.
+    #[inline]
     pub fn send_until(&self, message: &[u8], deadline: Deadline) -> Result<()> {
+        if self.can_send() {
+            self.check_peer()?;
+            let ring = self.ring_from(self.end);
+            if ring.put_straight(self.handle.me()?, message) {
+                ring.wake_getters(1);
+                return Ok(());
+            }
+        }
+        self.send_slow(message, deadline)
+    }
+
+    #[inline(never)]
+    fn send_slow(&self, message: &[u8], deadline: Deadline) -> Result<()> {
         if message.len() > self.longest_whole {
             return self.send_parts(message, self.longest_whole / 2, deadline).map_err(|e| self.explain(e));
         }
@@ -417,17 +431,40 @@ impl Pipe {
 
     /// Receives the next message, waiting until `deadline`.
     pub fn recv_until(&self, deadline: Deadline) -> Result<Vec<u8>> {
+        if let Some(message) = self.recv_straight(usize::MAX, <[u8]>::to_vec)? {
+            return Ok(message);
+        }
         Ok(match self.take(false, deadline)?.0 {
             Place::Cell(item) => item.to_vec(),
             Place::Own(bytes) => bytes,
         })
     }
 
+    /// Hands the next message to `read`, if it is there and takes no more than that; see [`Ring::get_straight`].
+    #[inline]
+    pub(crate) fn recv_straight<R>(&self, room: usize, read: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
+        if !self.can_recv() || !self.kept.is_empty() {
+            return Ok(None);
+        }
+        let ring = self.ring_from(self.end.other());
+        Ok(ring.get_straight(self.handle.me()?, &self.epoch, room, read))
+    }
+
     /// Receives the next message into `buffer`; its length.
     ///
     /// # Errors
     /// `BufferTooSmall` when the message is longer than `buffer`; it can still be received.
+    #[inline]
     pub fn recv_into(&self, buffer: &mut [u8], deadline: Deadline) -> Result<usize> {
+        let room = buffer.len();
+        if let Some(len) = self.recv_straight(room, |message| ring::copy_to(message, buffer))? {
+            return Ok(len);
+        }
+        self.recv_into_slow(buffer, deadline)
+    }
+
+    #[inline(never)]
+    fn recv_into_slow(&self, buffer: &mut [u8], deadline: Deadline) -> Result<usize> {
         let message = self.take(false, deadline)?;
         let (len, size) = (message.len(), buffer.len());
         if let Some(place) = buffer.get_mut(..len) {

@@ -20,6 +20,7 @@
 //! of one block are delivered again.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Pipe;
 use crate::error::{Error, ErrorKind, Result};
@@ -57,7 +58,34 @@ pub(super) struct Joining {
 
 /// Messages that are whole, but did not fit where they were to go. Not under the lock of [`Joining`], which is held
 /// as long as a message takes: a receive looks here first, whatever its deadline.
-pub(super) type Kept = ForkLock<VecDeque<Vec<u8>>>;
+#[derive(Default)]
+pub(super) struct Kept {
+    messages: ForkLock<VecDeque<Vec<u8>>>,
+    /// Whether there are any, so that it costs nothing to find none.
+    any: AtomicBool,
+}
+
+impl Kept {
+    pub(super) fn is_empty(&self) -> bool {
+        !self.any.load(Ordering::Acquire)
+    }
+
+    fn push(&self, message: Vec<u8>) {
+        let mut messages = self.messages.lock();
+        messages.push_front(message);
+        self.any.store(true, Ordering::Release);
+    }
+
+    fn pop(&self) -> Option<Vec<u8>> {
+        if self.is_empty() {
+            return None;
+        }
+        let mut messages = self.messages.lock();
+        let message = messages.pop_front();
+        self.any.store(!messages.is_empty(), Ordering::Release);
+        message
+    }
+}
 
 /// A message as it was received.
 pub(crate) enum Received<'a> {
@@ -100,8 +128,7 @@ impl Pipe {
 
     /// The next message, whole.
     pub(crate) fn receive(&self, held: bool, deadline: Deadline) -> Result<Received<'_>> {
-        let kept = self.kept.lock().pop_front();
-        if let Some(message) = kept {
+        if let Some(message) = self.kept.pop() {
             return Ok(Received::Joined(message));
         }
         loop {
@@ -118,7 +145,7 @@ impl Pipe {
 
     /// Keeps a message for the next receive.
     pub(crate) fn keep(&self, message: Vec<u8>) {
-        self.kept.lock().push_front(message);
+        self.kept.push(message);
     }
 
     /// Takes parts, as the only one to do so, until a message is whole; also what comes between parts. `None`

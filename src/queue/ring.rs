@@ -1253,6 +1253,15 @@ unsafe fn copy_short(from: *const u8, to: *mut u8, len: usize) {
     }
 }
 
+/// Copies an item to the start of a buffer that is long enough; its length.
+#[inline]
+pub fn copy_to(item: &[u8], buffer: &mut [u8]) -> usize {
+    let place = &mut buffer[..item.len()];
+    // SAFETY: both are as long as the item, and do not overlap, for one is borrowed mutably.
+    unsafe { copy_short(item.as_ptr(), place.as_mut_ptr(), item.len()) };
+    item.len()
+}
+
 /// Copies `bytes` to the start of a claim.
 #[inline]
 pub fn fill(claim: &Claim, bytes: &[u8]) {

@@ -262,10 +262,14 @@ impl Attached {
     /// Takes one of the segment's own locks; signals do not end the wait, which is short.
     pub fn hold(&self, word: &LockWord, deadline: Deadline) -> Result<Acquired> {
         // Even who must not wait may wait for somebody who is in there for a microsecond.
-        let deadline = if deadline == Deadline::Now { Deadline::from_ns(1_000_000) } else { deadline };
+        let is_try = deadline == Deadline::Now;
+        let deadline = if is_try { Deadline::from_ns(1_000_000) } else { deadline };
         loop {
             match word.lock(self, deadline) {
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) if is_try && e.kind() == ErrorKind::TimedOut => {
+                    return Err(ErrorKind::WouldBlock.into());
+                }
                 other => return other,
             }
         }
