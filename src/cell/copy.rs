@@ -18,7 +18,7 @@ macro_rules! each_width {
     ($shared:ident, $len:ident, |$at:ident, $atomic:ident, $int:ident| $body:expr) => {{
         let mut done = 0;
         while done < $len {
-            let $at = done;
+            let start = done;
             // SAFETY: the address is aligned to the width and within the range that the caller vouches for;
             // all other accesses to it are atomic or made by processes that are told of torn values.
             done += unsafe {
@@ -26,24 +26,32 @@ macro_rules! each_width {
                     8 => {
                         type $atomic = AtomicU64;
                         type $int = u64;
-                        $body;
-                        8
+                        // From here on all but the last few bytes are whole words.
+                        let words = ($len - start) / 8;
+                        for word in 0..words {
+                            let $at = start + word * 8;
+                            $body;
+                        }
+                        words * 8
                     }
                     4 => {
                         type $atomic = AtomicU32;
                         type $int = u32;
+                        let $at = start;
                         $body;
                         4
                     }
                     2 => {
                         type $atomic = AtomicU16;
                         type $int = u16;
+                        let $at = start;
                         $body;
                         2
                     }
                     _ => {
                         type $atomic = AtomicU8;
                         type $int = u8;
+                        let $at = start;
                         $body;
                         1
                     }
