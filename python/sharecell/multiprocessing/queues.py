@@ -274,7 +274,7 @@ class Queue:
             raise ValueError(f"Queue {self!r} is closed")
 
     def _check_usable(self) -> None:
-        if self._closed and self._used and not self._joinable:
+        if self._closed and self._used:
             raise OSError(f"Queue {self!r} is closed")
 
     def fileno(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing.sharedctypes as _std
 import os
 import threading
+from multiprocessing.reduction import ForkingPickler
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -42,14 +43,43 @@ class Memory:
 
     def __reduce__(self) -> tuple[Any, ...]:
         shared = self.shared
-        return pickled(shared, self._lease, _reopen, type(shared), *shared._restore_arguments())
+        arguments = map(_packed, shared._restore_arguments())
+        return pickled(shared, self._lease, _reopen, type(shared), *arguments)
 
 
 def _reopen(sent: Any, segment: Any, name: Any, cls: Any, *arguments: Any) -> Memory:
     def open_it(segment: Segment, name: str) -> Any:
-        return cls.open(segment, name, *arguments)
+        return cls.open(segment, name, *map(_unpacked, arguments))
 
     return Memory(*reopened(sent, segment, name, open_it))
+
+
+def _packed(type_: Any) -> Any:
+    """A ctypes type as a pickle takes it: array types cannot be found by a name."""
+    return (_packed(type_._type_), type_._length_) if _native.is_array(type_) else type_
+
+
+def _unpacked(packed: Any) -> Any:
+    return _unpacked(packed[0]) * packed[1] if isinstance(packed, tuple) else packed
+
+
+def _laid_over(type_: Any, memory: Memory) -> Any:
+    """A ctypes object in memory of ours."""
+    obj: Any = rebuild_ctype(type_, memory, None)
+    # The standard library has just registered its own, which cannot do all of this.
+    ForkingPickler.register(type_, _reduce_raw)
+    return obj
+
+
+def _reduce_raw(obj: Any) -> Any:
+    memory = getattr(obj, "_wrapper", None)
+    if isinstance(memory, Memory):
+        return _rebuild_raw, (_packed(type(obj)), memory)
+    return _std.reduce_ctype(obj)  # type: ignore[attr-defined]
+
+
+def _rebuild_raw(packed: Any, memory: Memory) -> Any:
+    return _laid_over(_unpacked(packed), memory)
 
 
 def _value_memory(type_: Any, name: str | None, segment: SegmentLike) -> Memory:
@@ -85,7 +115,7 @@ def RawValue(typecode_or_type: Any, *args: Any, name: str | None = None, segment
     """A ctypes object in shared memory, without a lock. One that is there already keeps its value."""
     type_ = typecode_to_type.get(typecode_or_type, typecode_or_type)
     is_new = _is_new(name, segment)
-    obj: Any = rebuild_ctype(type_, _value_memory(type_, name, segment), None)
+    obj = _laid_over(type_, _value_memory(type_, name, segment))
     if is_new and args:
         obj.__init__(*args)
     return obj
@@ -105,7 +135,7 @@ def RawArray(
     if count < 0:
         raise ValueError("Array length must be >= 0")
     is_new = _is_new(name, segment)
-    obj: Any = rebuild_ctype(type_ * count, _array_memory(type_, count, name, segment), None)
+    obj = _laid_over(type_ * count, _array_memory(type_, count, name, segment))
     if is_new and content is not None:
         obj.__init__(*content)
     return obj
@@ -160,7 +190,7 @@ def copy(obj: Any) -> Any:
         if is_array
         else _value_memory(type_, None, None)
     )
-    new: Any = rebuild_ctype(type_, memory, None)
+    new = _laid_over(type_, memory)
     memory.create_memoryview()[:] = memoryview(obj).cast("B")
     return new
 
@@ -280,17 +310,14 @@ class SynchronizedBase:
         return self._lock
 
     def __reduce__(self) -> tuple[Any, ...]:
-        obj = self._obj
-        is_array = _native.is_array(type(obj))
-        length = obj._length_ if is_array else None
-        return _rebuild, (obj._type_ if is_array else type(obj), obj._wrapper, length, self._given)
+        return _rebuild, (_packed(type(self._obj)), self._obj._wrapper, self._given)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} wrapper for {self._obj}>"
 
 
-def _rebuild(type_: Any, memory: Any, length: int | None, lock: Any) -> Any:
-    return synchronized(rebuild_ctype(type_, memory, length), lock)
+def _rebuild(packed: Any, memory: Any, lock: Any) -> Any:
+    return synchronized(_rebuild_raw(packed, memory), lock)
 
 
 class Synchronized(SynchronizedBase):

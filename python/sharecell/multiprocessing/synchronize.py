@@ -345,7 +345,8 @@ class ConditionOver(Condition):
     def wait_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
         """Waits until `predicate` returns something true, or time is up; what it returned last."""
         wait_for: Any = threading.Condition.wait_for
-        return wait_for(self, predicate, timeout)  # type: ignore[no-any-return]
+        result: T = wait_for(self, predicate, timeout)
+        return result
 
     def notify(self, n: int = 1) -> None:
         """Wakes up to `n` of those who wait."""

@@ -1,17 +1,18 @@
 """CPython's own tests of multiprocessing, run against sharecell.multiprocessing.
 
-usage: suite.py METHOD [NAME...] - METHOD is fork, spawn or forkserver; a NAME is Class or Class.test.
+usage: suite.py METHOD [NAME...] - METHOD is fork, spawn or forkserver; a NAME is Class, Class.test, or a part of
+all tests, as in 1/3.
 
 The interpreter's installed `test._test_multiprocessing` is loaded as it is, but what it imports as
-`multiprocessing` is the drop-in. This file is the main module of the processes that the tests start, too, and
-so prepares them in the same way.
+`multiprocessing` is the drop-in. The tests lie in the module `suite`, which is this file imported by itself: so
+it is in the processes that the tests start, where this file is the main module, too.
 """
 
 import builtins
 import importlib
 import importlib.util
+import os
 import sys
-import types
 import unittest
 
 from exceptions import exceptions_for
@@ -19,6 +20,7 @@ from exceptions import exceptions_for
 THEIRS = "multiprocessing"
 OURS = "sharecell.multiprocessing"
 TESTS = "test._test_multiprocessing"
+METHOD = "SHARECELL_START_METHOD"
 
 
 def _import(name, globals=None, locals=None, fromlist=(), level=0):
@@ -44,12 +46,6 @@ def load():
     return module
 
 
-try:
-    tests = load()
-except ModuleNotFoundError:
-    tests = None
-
-
 def tests_of(suite):
     for part in suite:
         if isinstance(part, unittest.TestSuite):
@@ -59,10 +55,15 @@ def tests_of(suite):
 
 
 def selected(suite, names):
-    """The tests with these names, or all."""
-    for test in tests_of(suite):
+    """The tests with these names, or all; those of threads have nothing of ours."""
+    parts = [tuple(map(int, name.split("/"))) for name in names if "/" in name]
+    names = [name for name in names if "/" not in name]
+    everything = [test for test in tests_of(suite) if "WithThreads" not in test.id()]
+    for number, test in enumerate(everything):
         cls, method = test.id().split(".")[-2:]
-        if not names or cls in names or f"{cls}.{method}" in names:
+        if names and cls not in names and f"{cls}.{method}" not in names:
+            continue
+        if all(number % of == part - 1 for part, of in parts):
             yield test
 
 
@@ -82,25 +83,30 @@ def skip(module, exceptions):
     return missing
 
 
-def main(method, *names):
-    if tests is None:
-        sys.exit(f"{sys.version.split()[0]} at {sys.prefix} has no {TESTS}")
-    module = types.ModuleType("suite")
-    tests.install_tests_in_module_dict(vars(module), method)
-    sys.modules["suite"] = module
-    missing = skip(module, exceptions_for(method, sys.version_info[:2]))
+def run(names):
+    """Runs the tests of the module `suite`."""
+    method = os.environ[METHOD]
+    missing = skip(suite, exceptions_for(method, sys.version_info[:2]))
     if missing:
         sys.exit(f"exceptions.py names tests that there are not: {', '.join(missing)}")
-    loaded = unittest.defaultTestLoader.loadTestsFromModule(module)
-    suite = unittest.TestSuite(selected(loaded, names))
-    # Of the module for the set-up and tear-down that it has.
-    result = unittest.TextTestRunner(verbosity=2, stream=sys.stdout).run(suite)
-    print(f"RESULT {result.testsRun} run, {len(result.skipped)} skipped, ", end="")
-    print(f"{len(result.failures) + len(result.errors)} failed", flush=True)
+    loaded = unittest.defaultTestLoader.loadTestsFromModule(suite)
+    chosen = unittest.TestSuite(selected(loaded, names))
+    result = unittest.TextTestRunner(verbosity=2, stream=sys.stdout).run(chosen)
+    bad = len(result.failures) + len(result.errors)
+    print(f"RESULT {result.testsRun} run, {len(result.skipped)} skipped, {bad} failed", flush=True)
     if result.testsRun == 0:
         sys.exit("nothing was run")
     sys.exit(not result.wasSuccessful())
 
 
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+if __name__ == "suite":
+    load().install_tests_in_module_dict(globals(), os.environ[METHOD])
+else:
+    if __name__ == "__main__":
+        os.environ[METHOD] = sys.argv[1]
+        if importlib.util.find_spec("test") is None or importlib.util.find_spec(TESTS) is None:
+            sys.exit(f"{sys.version.split()[0]} at {sys.prefix} has no {TESTS}")
+    import suite
+
+    if __name__ == "__main__":
+        run(sys.argv[2:])
