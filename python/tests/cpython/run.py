@@ -1,7 +1,7 @@
 """Runs suite.py on every CPython that the machine has, and says how each did.
 
-usage: run.py [--long] [NAME...] - Without --long, this interpreter runs the tests under all start methods and
-each of the others under one. SHARECELL_PYTHONS lists interpreters to be used in place of those that are found.
+usage: run.py [--long] [NAME...] - Without --long, this interpreter runs the tests under all start methods
+and each of the others under one. SHARECELL_PYTHONS lists interpreters to be used in place of those found.
 """
 
 import os

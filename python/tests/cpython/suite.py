@@ -1,11 +1,11 @@
 """CPython's own tests of multiprocessing, run against sharecell.multiprocessing.
 
-usage: suite.py METHOD [NAME...] - METHOD is fork, spawn or forkserver; a NAME is Class, Class.test, or a part of
-all tests, as in 1/3.
+usage: suite.py METHOD [NAME...] - METHOD is fork, spawn or forkserver; a NAME is Class, Class.test, or a part
+of all tests, as in 1/3.
 
 The interpreter's installed `test._test_multiprocessing` is loaded as it is, but what it imports as
-`multiprocessing` is the drop-in. The tests lie in the module `suite`, which is this file imported by itself: so
-it is in the processes that the tests start, where this file is the main module, too.
+`multiprocessing` is the drop-in. The tests lie in the module `suite`, which is this file imported by itself:
+so it is in the processes that the tests start, where this file is the main module, too.
 """
 
 import builtins
