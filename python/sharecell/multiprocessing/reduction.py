@@ -1,4 +1,4 @@
-"""The standard library's `multiprocessing.reduction`; descriptors can be sent over our connections as well."""
+"""The standard library's `multiprocessing.reduction`, whose descriptors go over our connections, too."""
 
 from __future__ import annotations
 
