@@ -7,9 +7,13 @@ kills as all of sharecell. Processes, managers and the rest are the standard lib
 `docs/python/multiprocessing.md` has the differences.
 """
 
+from . import connection as connection
 from . import context as context
 from . import process as process
+from . import queues as queues
 from . import reduction as reduction
+from . import sharedctypes as sharedctypes
+from . import synchronize as synchronize
 from .context import _default_context as _default
 
 __all__ = [

@@ -62,7 +62,7 @@ def _reducers() -> dict[Any, Any]:
 
 class _Known:
     table: dict[Any, Any] = {}
-    sizes = (-1, -1)
+    sizes: tuple[int, int] = (-1, -1)
 
 
 _known = _Known()

@@ -18,10 +18,10 @@ the library frees the object as soon as nobody has it open:
 from __future__ import annotations
 
 import itertools
+import multiprocessing.context as std_context
 import os
 import threading
 from collections import deque
-from multiprocessing import context as std_context
 from multiprocessing import util
 from typing import Any, Callable, Union
 from weakref import ref

@@ -334,13 +334,17 @@ def _wait_for_many(given: list[Any], timeout: float | None) -> list[Any]:
     end = None if timeout is None else monotonic() + timeout
     while True:
         left = None if end is None else max(0.0, end - monotonic())
-        ready = [
-            thing
-            for thing in _std.wait(given, left)
-            if not hasattr(thing, "_is_idle") or not thing._is_idle()
-        ]
+        rung: list[Any] = list(_std.wait(given, left))
+        ready = [thing for thing in rung if not _is_idle(thing)]
         if ready or left == 0.0:
             return ready
+
+
+def _is_idle(thing: Any) -> bool:
+    """Whether the descriptor of something has rung in vain."""
+    if isinstance(thing, PipeConnection):
+        return not thing.poll()
+    return hasattr(thing, "_is_idle") and bool(thing._is_idle())
 
 
 def __getattr__(name: str) -> Any:

@@ -151,7 +151,7 @@ class BaseContext(_Base):
             typecode_or_type, size_or_initializer, lock=lock, ctx=ctx, name=name, segment=segment
         )
 
-    def get_context(self, method: str | None = None) -> Any:
+    def get_context(self, method: str | None = None) -> BaseContext:
         """The context of a start method; without one, this."""
         if method is None:
             return self
@@ -183,7 +183,7 @@ class DefaultContext(BaseContext, _std.DefaultContext):  # type: ignore[misc]
     def __init__(self) -> None:
         pass
 
-    def get_context(self, method: str | None = None) -> Any:
+    def get_context(self, method: str | None = None) -> BaseContext:
         """The context of a start method; without one, of that which is set."""
         return super().get_context(method or _std._default_context.get_start_method())
 
@@ -200,7 +200,7 @@ class DefaultContext(BaseContext, _std.DefaultContext):  # type: ignore[misc]
         return list(_std._default_context.get_all_start_methods())
 
 
-_concrete_contexts: dict[str, Any] = {
+_concrete_contexts: dict[str, BaseContext] = {
     "fork": ForkContext(),
     "spawn": SpawnContext(),
     "forkserver": ForkServerContext(),

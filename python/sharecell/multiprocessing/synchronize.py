@@ -308,7 +308,7 @@ class ConditionOver(Condition):
     def __enter__(self) -> Any:
         return self._over.__enter__()
 
-    def __exit__(self, *args: Any) -> Any:
+    def __exit__(self, *args: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         return self._over.__exit__(*args)
 
     def wait(self, timeout: float | None = None) -> bool:

@@ -1,7 +1,7 @@
 """Runs suite.py on every CPython that the machine has, and says how each did.
 
 usage: run.py [--long] [NAME...] - Without --long, this interpreter runs the tests under all start methods
-and each of the others under one. SHARECELL_PYTHONS lists interpreters to be used in place of those found.
+and each of the others under one, and none runs those of managers, whose objects are the standard library's. SHARECELL_PYTHONS lists interpreters to be used in place of those found.
 """
 
 import os
@@ -18,6 +18,7 @@ HERE = Path(__file__).parent
 # The tests sleep most of the time.
 AT_A_TIME = 2 * (os.cpu_count() or 1)
 PATIENCE = 1200
+MANAGERS = "-WithManager"
 DESCRIBE = (
     "import importlib.util as u, sys; v = sys.version_info; "
     "t = u.find_spec('test') and u.find_spec('test._test_multiprocessing'); "
@@ -101,9 +102,10 @@ def all_runs(pythons, is_long, names):
         if not python.has_tests():
             print(f"CPython {python.full_version} at {python.key()}: its tests are not installed", flush=True)
             continue
+        few = [] if is_long else [MANAGERS]
         methods = METHODS if is_long or number == 0 else [METHODS[number % len(METHODS)]]
         for method in methods:
-            parts = [[name for name in names]] if names else [["1/3"], ["2/3"], ["3/3"]]
+            parts = [names] if names else [[*few, part] for part in ("1/3", "2/3", "3/3")]
             yield [Run(python, method, part) for part in parts]
 
 

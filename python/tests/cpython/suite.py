@@ -1,7 +1,7 @@
 """CPython's own tests of multiprocessing, run against sharecell.multiprocessing.
 
-usage: suite.py METHOD [NAME...] - METHOD is fork, spawn or forkserver; a NAME is Class, Class.test, or a part
-of all tests, as in 1/3.
+usage: suite.py METHOD [NAME...] - METHOD is fork, spawn or forkserver; a NAME is Class, Class.test, a part
+of all tests, as in 1/3, or a beginning of classes that are left out, as in -WithManager.
 
 The interpreter's installed `test._test_multiprocessing` is loaded as it is, but what it imports as
 `multiprocessing` is the drop-in. The tests lie in the module `suite`, which is this file imported by itself:
@@ -57,9 +57,10 @@ def tests_of(suite):
 def selected(suite, names):
     """The tests with these names, or all; those of threads have nothing of ours."""
     parts = [tuple(map(int, name.split("/"))) for name in names if "/" in name]
-    names = [name for name in names if "/" not in name]
-    everything = [test for test in tests_of(suite) if "WithThreads" not in test.id()]
-    for number, test in enumerate(everything):
+    left_out = ("WithThreads", *(name[1:] for name in names if name.startswith("-")))
+    names = [name for name in names if "/" not in name and not name.startswith("-")]
+    kept = [test for test in tests_of(suite) if not type(test).__name__.startswith(left_out)]
+    for number, test in enumerate(kept):
         cls, method = test.id().split(".")[-2:]
         if names and cls not in names and f"{cls}.{method}" not in names:
             continue
