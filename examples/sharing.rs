@@ -17,7 +17,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     // [sharing]
     let job = jobs.recv(Deadline::Never)?; // given to somebody else if we are killed here
-    let bounds: Vec<usize> = std::str::from_utf8(&job)?.split(' ').map(str::parse).collect::<Result<_, _>>()?;
+    let bounds: Vec<usize> =
+        std::str::from_utf8(&job)?.split(' ').map(str::parse).collect::<Result<_, _>>()?;
     let sum: f64 = frame.read(bounds[0], bounds[1] - bounds[0])?.iter().sum();
     let guard = counter.lock()?; // the lock that Python's get_lock() takes
     counter.set(counter.get()? + 1)?;

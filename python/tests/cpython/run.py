@@ -1,7 +1,8 @@
 """Runs suite.py on every CPython that the machine has, and says how each did.
 
 usage: run.py [--long] [NAME...] - Without --long, this interpreter runs the tests under all start methods
-and each of the others under one, and none runs those of managers, whose objects are the standard library's. SHARECELL_PYTHONS lists interpreters to be used in place of those found.
+and each of the others under one, and none runs those of managers, whose objects are the standard library's.
+SHARECELL_PYTHONS lists interpreters to be used in place of those found.
 """
 
 import os
