@@ -61,7 +61,7 @@ def test_python_rust_and_c_share(tmp_path, name):
     )
     assert python.stdout.readline() == "counter: 1\n"
     assert said_by(compiled(tmp_path), name) == "first: 2.5\n"
-    assert said_by(rust, name) == f"sum: {sum(index / 2 for index in range(500, 1000))}\n"
+    assert said_by(rust, name) == f"sum: {sum(range(500, 1000)) / 2:g}\n"
     with sc.Segment.open(name) as segment:
         assert sc.Array.open(segment, "frame", "d")[0] == 2.5
         assert sc.Queue.open(segment, "jobs").empty()

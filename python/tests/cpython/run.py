@@ -93,8 +93,10 @@ class Run:
             )
 
     def counts(self):
-        """How many ran, were skipped, failed."""
-        result = re.search(r"^RESULT (\d+) run, (\d+) skipped, (\d+) failed", self.output, re.MULTILINE)
+        """How many ran, were skipped, passed only the second time, failed."""
+        result = re.search(
+            r"^RESULT (\d+) run, (\d+) skipped, (\d+) again, (\d+) failed", self.output, re.MULTILINE
+        )
         return tuple(map(int, result.groups())) if result and self.status in (0, 1) else None
 
 
@@ -147,8 +149,11 @@ def main(arguments):
             print(f"{label} did not come to its end")
             good = False
             continue
-        ran, skipped, failed = map(sum, zip(*counts))
-        print(f"{label} {ran:4} run, {ran - skipped - failed:4} passed, {skipped:3} skipped, {failed} failed")
+        ran, skipped, again, failed = map(sum, zip(*counts))
+        print(
+            f"{label} {ran:4} run, {ran - skipped - failed:4} passed ({again} the second time), "
+            f"{skipped:3} skipped, {failed} failed"
+        )
         good = good and not failed and ran > skipped
     if not groups:
         print("no CPython with its tests was found: install one (Debian: libpython3-testsuite)")
