@@ -25,7 +25,7 @@ export PYTHONPATH := $(CURDIR)/python
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help tools build venv demo test fmt lint test-rust steps test-c test-python test-examples test-soak \
+.PHONY: help tools build venv demo test fmt lint test-rust steps test-c test-python test-cpython test-examples test-soak \
 	test-wheel doc bench bench-doc count soak linear bench-python header golden format wheel sanitize \
 	sanitize-short fuzz tsan clean
 
@@ -33,14 +33,15 @@ help:
 	@echo 'make demo [FILE=path]  build, then run the demonstration'
 	@echo 'make test              every check below, and the demonstration'
 	@echo '  fmt                  is everything formatted? (`make format` formats)'
-	@echo '  lint                 clippy, ruff, mypy, shellcheck'
+	@echo '  lint                 clippy, ruff, mypy, pyright, shellcheck'
 	@echo '  test-rust            unit, integration and documentation tests'
 	@echo '  steps [LONG=1|all]   every operation is killed at every step: at some, at most, at all of them'
 	@echo '  test-c               tests/c and tests/cpp'
 	@echo '  test-python          python/tests, with the compiled companion and without'
+	@echo '  test-cpython         CPython'"'"'s own tests of multiprocessing against ours (LONG=1: all of them)'
 	@echo '  test-examples        each example runs to its end'
 	@echo '  test-soak            the soak for half a minute'
-	@echo '  test-wheel           the wheel builds, and works where nothing else is installed'
+	@echo '  test-wheel           the wheel and the clone can be installed, and work where nothing else is'
 	@echo '  sanitize-short       misuse of the C ABI under sanitizers and valgrind; `make sanitize` takes longer'
 	@echo '  count                the instructions of the fast paths are those committed (`make count BLESS=1` commits)'
 	@echo '  doc                  the Rust documentation, without a warning'
@@ -99,7 +100,8 @@ lint: venv
 	$(CARGO) clippy --test steps -- -D warnings
 	$(CARGO) clippy --test steps --features steps -- -D warnings
 	'$(VENV_BIN)/ruff' check $(PYTHON_DIRS)
-	cd python && '$(VENV_BIN)/mypy' sharecell
+	cd python && '$(VENV_BIN)/mypy' sharecell tests/typing
+	cd python && '$(VENV_BIN)/pyright' --pythonpath '$(VENV_BIN)/python' sharecell/multiprocessing tests/typing
 	'$(VENV_BIN)/shellcheck' .ci/run .ci/*.sh tests/*.sh
 
 # The profile is dev, for its overflow checks and debug assertions; the processes that the tests start load the release build.
@@ -126,6 +128,10 @@ bench-python: build venv
 	@'$(VENV_BIN)/python' -m pip install --quiet --disable-pip-version-check -r python/benches/requirements.txt || \
 		echo 'faster-fifo cannot be installed'
 	'$(VENV_BIN)/python' python/benches/bench.py $(if $(QUICK),--quick) $(if $(JSON),--json '$(JSON)')
+
+# Unloaded it takes some three minutes; the long form four times as long.
+test-cpython: build venv
+	cd python/tests/cpython && '$(VENV_BIN)/python' run.py $(if $(LONG),--long)
 
 test-examples: build venv
 	@tests/run-programs.sh examples

@@ -1,21 +1,31 @@
 #!/bin/sh
-# Unpacks the wheel by itself and uses it, so that neither the checkout nor SHARECELL_LIBRARY can stand in for what it lacks.
+# Installs the wheel, and the root of the repository, each into an environment of its own, and uses it there, so that neither
+# the checkout nor SHARECELL_LIBRARY can stand in for what it lacks.
 set -eu
 cd "$(dirname "$0")/.."
-site=$TARGET/wheel
+root=$PWD
 unset SHARECELL_LIBRARY PYTHONPATH
 
-rm -rf "$site"
-"$VENV_BIN/python" -m pip install --quiet --no-deps --no-index --target "$site" python/dist/*.whl
-cd "$site"
-test -f sharecell/libsharecell.so
-test -f sharecell/py.typed
-# Where it could be built, the companion is in the wheel, and is what is used.
-has_companion=False
-[ ! -f "$TARGET/release/_speed.abi3.so" ] || has_companion=True
-"$VENV_BIN/python" -c '
-import os, sharecell
-assert os.path.dirname(sharecell.__file__) == os.path.join(os.getcwd(), "sharecell"), sharecell.__file__
-assert sharecell.is_compiled() == '"$has_companion"', "the wheel and the checkout differ in the companion"
-'
-echo "the wheel works by itself"
+use() { # NAME REQUIREMENT
+    site=$TARGET/installed/$1
+    echo "$2" >"$TARGET/installed/requirements.txt"
+    "$root/.ci/venv.sh" "$VENV_BIN/python" "$site" "$TARGET/installed/requirements.txt"
+    cp "$root/.ci/installed.py" "$TARGET/installed/use.py"
+    (cd "$TARGET/installed" && "$site/bin/python" use.py "$site")
+    packages=$("$site/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    test -f "$packages/sharecell/libsharecell.so"
+    test -f "$packages/sharecell/py.typed"
+    # Where it could be built, the companion is in the wheel, and is what is used.
+    has_companion=False
+    [ ! -f "$TARGET/release/_speed.abi3.so" ] || has_companion=True
+    (cd "$TARGET/installed" && "$site/bin/python" -c '
+import sharecell
+assert sharecell.is_compiled() == '"$has_companion"', "what is installed and the checkout differ in the companion"
+')
+}
+
+rm -rf "$TARGET/installed"
+mkdir -p "$TARGET/installed"
+use wheel "$(ls "$root"/python/dist/*.whl)"
+use root "$root"
+echo "the wheel and the clone can be installed"

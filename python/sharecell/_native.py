@@ -838,6 +838,21 @@ def typecode_of(ctype: Any) -> str | None:
     return ctype._type_ if isinstance(ctype, _SIMPLE) and isinstance(ctype._type_, str) else None
 
 
+def size_of(ctype: Any) -> int:
+    """The size of a ctypes type in bytes."""
+    return ctypes.sizeof(ctype)
+
+
+def is_simple(thing: Any) -> bool:
+    """Whether it is a number or character of ctypes."""
+    return isinstance(type(thing), _SIMPLE)
+
+
+def is_array(ctype: Any) -> bool:
+    """Whether it is an array type of ctypes."""
+    return isinstance(ctype, type) and issubclass(ctype, ctypes.Array)
+
+
 def plain_data(ctype: Any) -> PlainData | None:
     """A ctypes type without pointers, else None."""
     return PlainData(ctype) if _is_plain(ctype) else None

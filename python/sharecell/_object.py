@@ -121,7 +121,7 @@ class SharedObject:
 
     @classmethod
     def _made(cls: type[Self], segment: Segment, name: str, handle: _native.Handle) -> Self:
-        shared = cls.__new__(cls)
+        shared = object.__new__(cls)
         shared._handle = handle
         shared._segment = segment
         shared._name = name
