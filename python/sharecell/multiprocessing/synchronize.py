@@ -108,7 +108,7 @@ class _Held:
         return self.holder() != 0
 
 
-class Lock(_Private, _Held, _lock.Lock):  # type: ignore[misc]
+class Lock(_Private, _Held, _lock.Lock):
     """A lock that survives its holder: if that is killed, the next one gets it, and `owner_died` is true.
 
     It belongs to the process that acquired it: only that process (any thread of it) can release it.
@@ -122,7 +122,7 @@ class Lock(_Private, _Held, _lock.Lock):  # type: ignore[misc]
         return f"<{type(self).__name__}(owner={_owner(self)})>"
 
 
-class RLock(_Private, _Held, _lock.RLock):  # type: ignore[misc]
+class RLock(_Private, _Held, _lock.RLock):
     """A lock that the thread which holds it can take again; as Lock, but that it belongs to a thread."""
 
     def __new__(cls, *, ctx: Any = None, name: str | None = None, segment: SegmentLike = None) -> RLock:
@@ -228,7 +228,7 @@ class _Number:
         return self
 
 
-class Condition(_Private, _condition.Condition):  # type: ignore[misc]
+class Condition(_Private, _condition.Condition):
     """A condition. A notification spent on a process that dies passes on to another waiter.
 
     With a `lock` of its user's, several conditions can share that lock; then a notification that is spent on
