@@ -23,7 +23,7 @@ impl Segment {
                 let options = SegmentOptions::new().participants(participants);
                 let fixed = layout::arena_offset(participants);
                 attached.words(0, fixed / 8)?.iter().for_each(|word| word.store(0, Relaxed));
-                options.fill_header(attached.header(), fixed, attached.map.len());
+                options.fill_header(attached.header(), fixed, attached.map.len())?;
             }
             let label = process as u32;
             assert!(

@@ -49,7 +49,6 @@ const MUTATIONS: &[Mutation] = &[
     mutation("a sweep forgets readers", "a reader is killed", ("src/sync/rwlock.rs", "count.store(0, SeqCst)", 0), Skip),
     mutation("who sees an end gone does not fence", "an end is opened as the other side sees it gone", ("src/pipe/mod.rs", " fence(SeqCst);", 1), Skip),
     mutation("a sweep does not look again at the seat", "a newcomer takes the seat of one who is swept", ("src/segment/recover.rs", "let now = self.seat(label);", 0), Again),
-    mutation("a sweep is not announced", "a newcomer takes the seat of one who is swept", ("src/segment/recover.rs", "announce.store(announcement(label, seat), SeqCst)", 0), Skip),
     mutation("who opens an object does not fence", "an object is opened as it is removed", ("src/segment/openlist.rs", "fence(SeqCst); // pairs with the fence in `remove`", 0), Skip),
     mutation("who frees an object does not fence", "an object is opened as it is removed", ("src/segment/directory.rs", "fence(SeqCst); // pairs with the fence of who opens", 0), Skip),
     mutation("who opens an object does not list it", "an object is opened as it is removed", ("src/segment/openlist.rs", "word.store(entry, Release);", 0), Skip),
@@ -57,10 +56,8 @@ const MUTATIONS: &[Mutation] = &[
     mutation("an insertion is not noted before", "a creator is killed", ("src/segment/directory.rs", "header.pending.store(word, Release)", 0), Skip),
     mutation("an insertion is committed relaxed", "two create one name", ("src/segment/directory.rs", "chain.store(word, Release)", 0), Relaxed),
     mutation("a removal is not noted before", "who removes an object is killed", ("src/segment/directory.rs", "self.header().pending.store(found.block, Release)", 0), Skip),
-    mutation("who closes an object does not fence", "two close a removed object", ("src/segment/directory.rs", "fence(SeqCst); // pairs with the fence in `remove`", 0), Skip),
-    mutation("who closes an object leaves no note", "one of two who close a removed object is killed", ("src/segment/openlist.rs", "word.store(pack(block, role | LEAVING), Release)", 0), Skip),
     mutation("a block is taken without a mark", "one of two who need memory is killed", ("src/segment/arena.rs", "word.fetch_or(bit, SeqCst)", 0), Skip),
-    mutation("a sweep forgets blocks", "one of two who need memory is killed", ("src/segment/arena.rs", "let _ = word.cas(Owner::Participant(dead).pack(), 0)", 0), Skip),
+    mutation("a sweep forgets blocks", "a putter is killed, queue of one, spilled", ("src/segment/arena.rs", "let _ = word.cas(Owner::Participant(dead).pack(), 0)", 0), Skip),
     mutation("memory is added relaxed", "two need memory", ("src/segment/arena.rs", "extent.offset.store(end, Release)", 0), Relaxed),
 ];
 

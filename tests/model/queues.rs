@@ -18,7 +18,7 @@ pub const MODELS: &[Model] = &[
     model("a queue of one, wrapping", 2, (2, 4), |scene| in_order(scene, 1, 8)),
     model("a queue of two, wrapping, nothing overtakes", 2, (3, 4), |scene| in_order(scene, 2, 8)),
     model("a queue of one with spilled items", 2, (2, 4), |scene| in_order(scene, 1, SPILLED)),
-    model("two putters and two getters", 4, (1, 2), two_and_two),
+    model("two putters and two getters", 4, (0, 1), two_and_two),
     model("two putters, one getter", 3, (1, 3), two_putters),
     model("one putter, two getters", 3, (1, 3), two_getters),
     model("a queue is shut down", 3, (2, 3), shut_down),
@@ -108,9 +108,10 @@ fn two_putters(scene: &Scene) {
 }
 
 fn two_getters(scene: &Scene) {
-    let [a, b, c] = queues(scene, 1);
+    let [a, b, c] = queues(scene, 2);
     let got = Arc::new(AtomicU32::new(0));
-    scene.task(1, move || (1..=2).for_each(|n| a.put(&item(n, 8)).unwrap()));
+    b.put(&item(1, 8)).unwrap();
+    scene.task(1, move || a.put(&item(2, 8)).unwrap());
     for (p, q) in [(2, b), (3, c)] {
         let got = Arc::clone(&got);
         scene.task(p, move || note(&got, &q.get().unwrap()));

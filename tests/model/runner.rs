@@ -185,7 +185,10 @@ fn check_noticed(mutation: &Mutation, killed: &AtomicUsize) -> (String, bool) {
     let output = child(mutation.model, Some(mutation));
     let text = &output.stderr;
     let why = reason(text);
-    let noticed = !output.good && !text.contains(BROKEN) && !why.is_empty();
+    let noticed = !output.good
+        && !text.contains(BROKEN)
+        && !text.contains("model fully deterministic")
+        && !why.is_empty();
     if noticed {
         killed.fetch_add(1, Relaxed);
         return (format!("noticed: {} [{why}]", mutation.name), true);

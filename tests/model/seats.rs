@@ -67,8 +67,12 @@ fn swept_by_victim(scene: &Scene) {
     let estate = estate(scene);
     let told = Arc::new(AtomicU32::new(0));
     let (first, second) = (scene.segment(2), scene.segment(3));
-    scene.task(2, move || drop(first.recover()));
-    scene.victim(3, move || drop(second.recover()));
+    scene.task(2, move || {
+        first.recover();
+    });
+    scene.victim(3, move || {
+        second.recover();
+    });
     scene.run();
     estate.check(&told);
 }
@@ -88,7 +92,9 @@ fn newcomer(scene: &Scene) {
         seen.change();
     });
     let other = scene.segment(3);
-    scene.task(3, move || drop(other.recover()));
+    scene.task(3, move || {
+        other.recover();
+    });
     let seats = scene.seats();
     scene.task(4, move || {
         // The table is full as long as somebody sweeps the seat of the dead.
@@ -109,7 +115,9 @@ fn killed_newcomer(scene: &Scene) {
     let estate = estate(scene);
     let told = Arc::new(AtomicU32::new(0));
     let segment = scene.segment(2);
-    scene.task(2, move || drop(segment.recover()));
+    scene.task(2, move || {
+        segment.recover();
+    });
     let seats = scene.seats();
     scene.victim(4, move || std::mem::forget(Segment::newcomer_in_model(seats, 4)));
     scene.task(3, move || wait_for_end(4));
