@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use sharecell::model;
-use sharecell::model::Action::{self, Again, Answer, Blind, Relaxed, Skip};
+use sharecell::model::Action::{self, Answer, Blind, Relaxed, Skip};
 
 /// Printed where a mutation's place is not found: the run fails then.
 pub const BROKEN: &str = "no such place for a mutation";
