@@ -25,8 +25,9 @@ export PYTHONPATH := $(CURDIR)/python
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help tools build venv demo test fmt lint test-rust steps test-c test-python test-cpython test-examples test-soak \
-	test-wheel doc bench bench-doc count soak linear bench-python header golden format wheel sanitize \
+.PHONY: help tools build venv demo test fmt lint test-rust steps test-c test-python test-cpython test-examples \
+	test-soak test-wheel doc bench bench-doc count soak linear bench-python model header golden format wheel \
+	sanitize
 	sanitize-short fuzz tsan clean
 
 help:
@@ -42,6 +43,7 @@ help:
 	@echo '  test-examples        each example runs to its end'
 	@echo '  test-soak            the soak for half a minute'
 	@echo '  test-wheel           the wheel and the clone can be installed, and work where nothing else is'
+	@echo '  model [LONG=1]       loom models of the protocols; also `make model MODEL="a lock"`'
 	@echo '  sanitize-short       misuse of the C ABI under sanitizers and valgrind; `make sanitize` takes longer'
 	@echo '  count                the instructions of the fast paths are those committed (`make count BLESS=1` commits)'
 	@echo '  doc                  the Rust documentation, without a warning'
@@ -115,6 +117,11 @@ steps: build
 	$(CARGO) test $(FEATURES),steps --test steps
 	$(CARGO) test --release $(FEATURES) --test steps
 	$(CARGO) test $(FEATURES),steps --test world many_race
+
+# In a target directory of their own: everything is built anew with `--cfg loom`.
+model: tools
+	CARGO_TARGET_DIR='$(TARGET)/loom' RUSTFLAGS='--cfg loom -C debug-assertions' LONG='$(LONG)' \
+		$(CARGO) test --release --features model --test model -- $(if $(MODEL),'$(MODEL)')
 
 test-c: build
 	@tests/run-programs.sh c cpp

@@ -11,7 +11,7 @@ failed=''
 
 failures() { grep -c '^FAILED' "$RESULTS"; }
 
-for step in test-rust steps doc test-c test-python test-cpython test-examples test-soak demo test-wheel sanitize-short count fmt lint; do
+for step in test-rust steps model doc test-c test-python test-cpython test-examples test-soak demo test-wheel sanitize-short count fmt lint; do
     echo "==== $step"
     before=$(failures)
     start=$(date +%s)

@@ -3,18 +3,34 @@
 //! They are std's atomics behind one more name, so that a test build (`--features steps`) can count every
 //! access to a shared word and kill the process at the k-th one. A death between two accesses to shared
 //! memory looks like a death at the second, so this visits every state that a kill can leave behind in words.
+//! Built with `--cfg loom` they are the same words in the memory of a model (`sys::model`).
 
 pub use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release, SeqCst};
 
 use crate::sys::membarrier;
 
+#[cfg(loom)]
+use crate::sys::model::words::{self, Change};
 #[cfg(feature = "steps")]
 pub use crate::sys::steps::step;
 
+#[cfg(all(loom, not(feature = "steps")))]
+pub use crate::sys::model::step;
+#[cfg(loom)]
+pub use crate::sys::model::words::fence;
+
 /// Counts an access to shared memory; nothing unless the feature `steps` is on.
-#[cfg(not(feature = "steps"))]
+#[cfg(not(any(loom, feature = "steps")))]
 #[inline(always)]
 pub fn step() {}
+
+/// The bytes at `address` were written or read by who owns them: for models to check that they were.
+#[inline(always)]
+pub fn payload(address: *mut u8, written: bool) {
+    #[cfg(loom)]
+    crate::sys::model::words::payload(address, written);
+    let _ = (address, written);
+}
 
 macro_rules! word {
     ($name:ident, $int:ty) => {
@@ -32,6 +48,19 @@ macro_rules! word {
             pub const fn new(value: $int) -> Self {
                 Self(std::sync::atomic::$name::new(value))
             }
+            #[inline]
+            pub fn raw(&self) -> &std::sync::atomic::$name {
+                &self.0
+            }
+        }
+
+        #[allow(
+            dead_code,
+            missing_docs,
+            reason = "the same small set for every width; std's own documentation holds"
+        )]
+        #[cfg(not(loom))]
+        impl $name {
             #[inline]
             pub fn load(&self, order: Ordering) -> $int {
                 step();
@@ -79,9 +108,50 @@ macro_rules! word {
                 step();
                 self.0.fetch_max(value, order)
             }
-            #[inline]
-            pub fn raw(&self) -> &std::sync::atomic::$name {
-                &self.0
+        }
+
+        #[cfg(loom)]
+        #[allow(dead_code, missing_docs, reason = "as above")]
+        impl $name {
+            #[track_caller]
+            pub fn load(&self, order: Ordering) -> $int {
+                words::load(&self.0, order)
+            }
+            #[track_caller]
+            pub fn store(&self, value: $int, order: Ordering) {
+                words::store(&self.0, value, order)
+            }
+            #[track_caller]
+            pub fn swap(&self, value: $int, order: Ordering) -> $int {
+                self.change(Change::Swap(value), order)
+            }
+            #[track_caller]
+            pub fn cas(&self, old: $int, new: $int) -> Result<$int, $int> {
+                words::change(&self.0, Change::Cas(old, new), SeqCst)
+            }
+            #[track_caller]
+            pub fn fetch_add(&self, value: $int, order: Ordering) -> $int {
+                self.change(Change::Add(value), order)
+            }
+            #[track_caller]
+            pub fn fetch_sub(&self, value: $int, order: Ordering) -> $int {
+                self.change(Change::Sub(value), order)
+            }
+            #[track_caller]
+            pub fn fetch_or(&self, value: $int, order: Ordering) -> $int {
+                self.change(Change::Or(value), order)
+            }
+            #[track_caller]
+            pub fn fetch_and(&self, value: $int, order: Ordering) -> $int {
+                self.change(Change::And(value), order)
+            }
+            #[track_caller]
+            pub fn fetch_max(&self, value: $int, order: Ordering) -> $int {
+                self.change(Change::Max(value), order)
+            }
+            #[track_caller]
+            fn change(&self, change: Change<$int>, order: Ordering) -> $int {
+                words::change(&self.0, change, order).unwrap_or_else(|old| old)
             }
         }
     };
@@ -93,6 +163,7 @@ word!(AtomicU32, u32);
 word!(AtomicU64, u64);
 
 /// A fence of the given order.
+#[cfg(not(loom))]
 #[inline]
 pub fn fence(order: Ordering) {
     std::sync::atomic::fence(order)

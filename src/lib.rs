@@ -79,6 +79,10 @@ pub use sys::clock::Deadline;
 #[cfg(feature = "steps")]
 pub use sys::steps;
 
+/// The machine that models run on: for this project's own tests.
+#[cfg(loom)]
+pub use sys::model;
+
 /// The version of what lies in memory; segments of another version are refused.
 pub const LAYOUT_VERSION: u32 = layout::LAYOUT_VERSION;
 

@@ -1,6 +1,8 @@
 //! Bounded queues: bytes in every language, plain data in Rust.
 
 mod join;
+#[cfg(loom)]
+mod model;
 pub mod ring;
 #[cfg(test)]
 mod tests;

@@ -376,10 +376,12 @@ impl<'a> Ring<'a> {
     }
 
     #[inline]
+    #[cfg_attr(loom, track_caller)]
     fn state(&self, ticket: u64) -> State {
         State(self.cell(ticket).state.load(Acquire)) // pairs with commit and release
     }
 
+    #[cfg_attr(loom, track_caller)]
     fn cas(&self, ticket: u64, old: State, new: State) -> bool {
         self.cell(ticket).state.cas(old.0, new.0).is_ok()
     }
@@ -485,6 +487,7 @@ impl<'a> Ring<'a> {
             return false;
         }
         crate::atomic::step();
+        crate::atomic::payload(self.payload(ticket), true);
         // SAFETY: the payload has room for `short` bytes, and nobody else touches it while the cell is WRITING.
         unsafe { copy_short(item.as_ptr(), self.payload(ticket), item.len()) };
         cell.describe(ticket, item.len(), 0);
@@ -605,6 +608,7 @@ impl<'a> Ring<'a> {
     /// [`commit`](Self::commit) with marks of the caller's, 15 bits.
     #[inline]
     pub fn commit_marked(&self, claim: &Claim, len: usize, marks: u16) {
+        crate::atomic::payload(claim.data, true);
         let cell = self.cell(claim.ticket);
         cell.describe(claim.ticket, len, marks << 1 | if claim.block == 0 { 0 } else { SPILLED });
         if claim.block != 0 {
@@ -873,6 +877,7 @@ impl<'a> Ring<'a> {
         cell.deliveries.store(cell.deliveries.load(Relaxed).saturating_add(1), Relaxed);
         // SAFETY: the payload has room for `short` bytes, and nobody writes to it while the cell is READING.
         let result = read(unsafe { std::slice::from_raw_parts(self.payload(ticket), len) });
+        crate::atomic::payload(self.payload(ticket), false);
         cell.state.store(State::new(ticket.wrapping_add(self.shape.cells), 0, FREE).0, Release);
         self.wake_after_take();
         Some(result)
@@ -957,6 +962,7 @@ impl<'a> Ring<'a> {
 
     #[inline]
     fn free(&self, claim: &Claim, held: bool) {
+        crate::atomic::payload(claim.data, false);
         if self.shape.max_bytes != u64::MAX {
             self.return_bytes(claim.len as u64);
         }

@@ -209,6 +209,7 @@ impl Attached {
     }
 
     /// The seat of `label`.
+    #[cfg_attr(loom, track_caller)]
     pub(super) fn seat(&self, label: Label) -> SeatState {
         SeatState::unpack(self.slot(label).state.load(crate::atomic::Acquire))
     }

@@ -18,6 +18,8 @@ pub mod directory;
 pub mod fork;
 mod given;
 pub mod handle;
+#[cfg(loom)]
+mod model;
 mod openlist;
 mod recover;
 

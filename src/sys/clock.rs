@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
+#[cfg(loom)]
+pub use super::model::now;
+
 /// Nanoseconds of `CLOCK_MONOTONIC`.
+#[cfg(not(loom))]
 pub fn now() -> u64 {
     let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `t` is a valid timespec to write to; CLOCK_MONOTONIC cannot fail on Linux.

@@ -13,9 +13,13 @@ pub enum Sleep {
     Interrupted,
 }
 
+#[cfg(loom)]
+pub use super::model::kernel::{wait, wake};
+
 /// Sleeps while `word` holds `expected`, until `at` (absolute nanoseconds of `CLOCK_MONOTONIC`).
 ///
 /// Every sleep is timed: a handler installed with `SA_RESTART` never ends an untimed futex wait.
+#[cfg(not(loom))]
 pub fn wait(word: &AtomicU32, expected: u32, at: u64) -> Sleep {
     let until = timespec(at);
     // SAFETY: `word` is a live, aligned u32 for the length of the call and `until` a valid timespec. The
@@ -90,6 +94,7 @@ fn timespec(at: u64) -> libc::timespec {
 }
 
 /// Wakes up to `n` sleepers of `word`; how many there were.
+#[cfg(not(loom))]
 pub fn wake(word: &AtomicU32, n: u32) -> u32 {
     // SAFETY: FUTEX_WAKE only uses the address of `word`, which is live.
     let woken = unsafe {

@@ -19,6 +19,7 @@ pub enum Mode {
     Exclusive,
 }
 
+#[cfg(not(loom))]
 fn record(byte: u64, kind: libc::c_int) -> libc::flock {
     // SAFETY: flock is plain data, for which zeroes are valid; l_pid must be 0 for OFD locks.
     let mut lock: libc::flock = unsafe { std::mem::zeroed() };
@@ -29,6 +30,13 @@ fn record(byte: u64, kind: libc::c_int) -> libc::flock {
     lock
 }
 
+/// In a model, of the process that acts, whatever the file.
+#[cfg(loom)]
+fn set(_: &File, byte: u64, kind: libc::c_int) -> Result<bool> {
+    Ok(super::model::kernel::set_lock(byte, kind != libc::F_UNLCK as libc::c_int))
+}
+
+#[cfg(not(loom))]
 fn set(file: &File, byte: u64, kind: libc::c_int) -> Result<bool> {
     let lock = record(byte, kind);
     // SAFETY: the descriptor is open while `file` is borrowed and `lock` is a valid record.
@@ -51,7 +59,11 @@ pub fn unlock(file: &File, byte: u64) -> Result<()> {
     set(file, byte, libc::F_UNLCK).map(drop)
 }
 
+#[cfg(loom)]
+pub use super::model::kernel::is_locked;
+
 /// Whether another open file description than that of `file` has `byte` locked.
+#[cfg(not(loom))]
 pub fn is_locked(file: &File, byte: u64) -> Result<bool> {
     let mut lock = record(byte, libc::F_WRLCK);
     // SAFETY: the descriptor is open while `file` is borrowed and `lock` is a valid record to write to.

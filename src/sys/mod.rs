@@ -8,6 +8,8 @@ pub mod futex;
 pub mod lease;
 pub mod map;
 pub mod membarrier;
+#[cfg(loom)]
+pub mod model;
 pub mod poll;
 pub mod process;
 pub mod shm;

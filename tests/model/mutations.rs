@@ -1,0 +1,79 @@
+//! Deliberate defects, each of which its model must notice.
+
+use std::path::Path;
+
+use sharecell::model;
+use sharecell::model::Action::{self, Answer, Blind, Relaxed, Skip};
+
+/// Printed where a mutation's place is not found: the run fails then.
+pub const BROKEN: &str = "no such place for a mutation";
+
+pub struct Mutation {
+    pub name: &'static str,
+    pub model: &'static str,
+    /// The source file, what the line holds, and which of the lines that do, from 0.
+    place: (&'static str, &'static str, usize),
+    action: Action,
+}
+
+/// Each names the model that must notice it. A place that is not there any more fails the run.
+#[rustfmt::skip]
+const MUTATIONS: &[Mutation] = &[
+    mutation("a put's commit is relaxed", "a queue of one, wrapping", ("src/queue/ring.rs", "cell.state.store(State::new(ticket, 0, FULL).0, Release)", 0), Relaxed),
+    mutation("a getter's look at a cell is relaxed", "a queue of one, wrapping", ("src/queue/ring.rs", "if cell.state.load(Acquire) != full.0", 0), Relaxed),
+    mutation("a putter's claim does not compare", "two putters, one getter", ("src/queue/ring.rs", "|| cell.state.cas(free.0, State::new(ticket, me, WRITING).0).is_err()", 0), Blind),
+    mutation("a getter's claim does not compare", "one putter, two getters", ("src/queue/ring.rs", "if cell.state.cas(full.0, State::new(ticket, me, READING).0).is_err()", 0), Blind),
+    mutation("a getter does not look again at what it passed over", "a queue of two, wrapping, nothing overtakes", ("src/queue/ring.rs", "let seen = self.state(*t);", 0), Answer(0)),
+    mutation("a sweep does not say that it reopened cells", "a getter is killed", ("src/queue/ring.rs", "reopened.fetch_add(1, SeqCst)", 0), Skip),
+    mutation("who notifies does not fence", "an event", ("src/atomic.rs", " fence(SeqCst);", 0), Skip),
+    mutation("who falls asleep does not fence", "an event", ("src/atomic.rs", " fence(SeqCst);", 1), Skip),
+    mutation("who falls asleep as the flag is cleared is not woken", "an event that is cleared", ("src/wait.rs", "futex::wake(self.0.raw(), u32::MAX)", 0), Skip),
+    mutation("a lock's release is relaxed", "a lock", ("src/latch.rs", "self.0.swap(0, Release)", 0), Relaxed),
+    mutation("a lock's acquisition is relaxed", "a lock", ("src/latch.rs", "if self.0.cas(0, me).is_ok()", 0), Relaxed),
+    mutation("a lock's acquisition does not compare", "a lock", ("src/latch.rs", "self.0.cas(seen, seen | me | extra)", 0), Blind),
+    mutation("a lock's release wakes nobody", "a lock", ("src/latch.rs", "futex::wake(self.0.raw(), 1);", 0), Skip),
+    mutation("a sweep forgets locks", "the holder of a lock is killed", ("src/latch.rs", "let seen = self.0.load(Relaxed);", 1), Answer(0)),
+    mutation("a permit is taken without comparing", "a semaphore", ("src/sync/semaphore.rs", "match value.cas(now, now - 1)", 0), Blind),
+    mutation("an event is set relaxed", "an event", ("src/sync/event.rs", "self.cell.set.store(1, Release)", 0), Relaxed),
+    mutation("a reader does not fence", "a reader and a writer", ("src/sync/rwlock.rs", "fence(SeqCst); // pairs with the fence in `acquire_write`", 0), Skip),
+    mutation("a writer does not fence", "a reader and a writer", ("src/sync/rwlock.rs", "fence(SeqCst); // pairs with the fence in `acquire_read`", 0), Skip),
+    mutation("a sweep forgets readers", "a reader is killed", ("src/sync/rwlock.rs", "count.store(0, SeqCst)", 0), Skip),
+    mutation("who opens an object does not fence", "an object is opened as it is removed", ("src/segment/openlist.rs", "fence(SeqCst); // pairs with the fence in `remove`", 0), Skip),
+    mutation("who frees an object does not fence", "an object is opened as it is removed", ("src/segment/directory.rs", "fence(SeqCst); // pairs with the fence of who opens", 0), Skip),
+    mutation("who opens an object does not list it", "an object is opened as it is removed", ("src/segment/openlist.rs", "word.store(entry, Release);", 0), Skip),
+    mutation("an object leaves its chain unseen", "an object is opened as it is removed", ("src/segment/directory.rs", "header.unlinked.fetch_add(1, SeqCst)", 0), Skip),
+    mutation("an insertion is not noted before", "a creator is killed", ("src/segment/directory.rs", "header.pending.store(word, Release)", 0), Skip),
+    mutation("an insertion is committed relaxed", "two create one name", ("src/segment/directory.rs", "chain.store(word, Release)", 0), Relaxed),
+    mutation("a removal is not noted before", "who removes an object is killed", ("src/segment/directory.rs", "self.header().pending.store(found.block, Release)", 0), Skip),
+    mutation("a block is taken without a mark", "one of two who need memory is killed", ("src/segment/arena.rs", "word.fetch_or(bit, SeqCst)", 0), Skip),
+    mutation("a sweep forgets blocks", "a putter is killed, queue of one, spilled", ("src/segment/arena.rs", "let _ = word.cas(Owner::Participant(dead).pack(), 0)", 0), Skip),
+    mutation("memory is added relaxed", "two need memory", ("src/segment/arena.rs", "extent.offset.store(end, Release)", 0), Relaxed),
+];
+
+const fn mutation(
+    name: &'static str,
+    model: &'static str,
+    place: (&'static str, &'static str, usize),
+    action: Action,
+) -> Mutation {
+    Mutation { name, model, place, action }
+}
+
+pub fn all() -> impl Iterator<Item = &'static Mutation> {
+    MUTATIONS.iter()
+}
+
+pub fn find(name: &str) -> &'static Mutation {
+    all().find(|m| m.name == name).expect("a known mutation")
+}
+
+impl Mutation {
+    /// Makes the defect.
+    pub fn apply(&self) {
+        let (file, text, nth) = self.place;
+        let source = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).expect(BROKEN);
+        let mut lines = source.lines().zip(1..).filter(|(line, _)| line.contains(text));
+        let Some((_, line)) = lines.nth(nth) else { panic!("{BROKEN}: {text:?} in {file}") };
+        model::mutate(file, line, self.action);
+    }
+}
