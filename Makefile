@@ -27,8 +27,7 @@ export PYTHONPATH := $(CURDIR)/python
 .DEFAULT_GOAL := help
 .PHONY: help tools build venv demo test fmt lint test-rust steps test-c test-python test-cpython test-examples \
 	test-soak test-wheel doc bench bench-doc count soak linear bench-python model header golden format wheel \
-	sanitize
-	sanitize-short fuzz tsan clean
+	sanitize sanitize-short fuzz tsan clean
 
 help:
 	@echo 'make demo [FILE=path]  build, then run the demonstration'
