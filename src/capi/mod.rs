@@ -363,18 +363,13 @@ unsafe fn options<T: Copy>(given: *const T, default: T) -> Result<T> {
 }
 
 fn deadline(timeout_ns: i64) -> Result<Deadline> {
-    check_timeout(timeout_ns)?;
-    Ok(Deadline::from_ns(timeout_ns))
-}
-
-fn check_timeout(timeout_ns: i64) -> Result<()> {
     if timeout_ns < -1 {
         fail!(
             InvalidArgument,
             "a timeout is -1 (for ever), 0 (try) or a number of nanoseconds; got {timeout_ns}"
         );
     }
-    Ok(())
+    Ok(Deadline::from_ns(timeout_ns))
 }
 
 /// Copies a string into a buffer with a NUL behind it.

@@ -6,8 +6,8 @@ use std::ops::Deref;
 use super::item::{copy_out, shc_item, shc_slot, too_small};
 use super::segment::shc_segment;
 use super::{
-    Handle, Out, SHC_OK, Tagged, bytes, bytes_mut, check_len, check_timeout, deadline, guard, handle,
-    options, shc_status, text,
+    Handle, Out, SHC_OK, Tagged, bytes, bytes_mut, check_len, deadline, guard, handle, options, shc_status,
+    text,
 };
 use crate::error::{Result, fail};
 use crate::pipe::{End, Pipe, PipeOptions, Received};
@@ -195,11 +195,11 @@ pub unsafe extern "C" fn shc_pipe_recv(
         let len = Out::new(len)?;
         let pipe = shc_pipe::borrow(pipe)?;
         let buffer = bytes_mut(buffer, size)?;
-        check_timeout(timeout_ns)?;
-        if let Some(taken) = pipe.recv_straight(size, |message| copy_to(message, buffer))? {
+        let deadline = deadline(timeout_ns)?;
+        if let Some(taken) = pipe.recv_soon(size, deadline, |message| copy_to(message, buffer))? {
             return len.set(taken);
         }
-        match pipe.receive(false, deadline(timeout_ns)?)? {
+        match pipe.receive(false, deadline)? {
             Received::Claimed(ring, claim) => copy_out(&ring, &claim, buffer, len.0),
             Received::Joined(message) => {
                 let needed = message.len();

@@ -5,8 +5,8 @@ use std::ffi::{c_char, c_void};
 use super::item::{copy_out, shc_buffer, shc_item, shc_slot};
 use super::segment::shc_segment;
 use super::{
-    Handle, Out, SHC_OK, Tagged, bytes, bytes_mut, check_len, check_timeout, deadline, guard, handle,
-    options, shc_status, text,
+    Handle, Out, SHC_OK, Tagged, bytes, bytes_mut, check_len, deadline, guard, handle, options, shc_status,
+    text,
 };
 use crate::error::{Result, fail};
 use crate::queue::ring::copy_to;
@@ -190,11 +190,11 @@ pub unsafe extern "C" fn shc_queue_get(
         let len = Out::new(len)?;
         let queue = shc_queue::borrow(queue)?;
         let buffer = bytes_mut(buffer, size)?;
-        check_timeout(timeout_ns)?;
-        if let Some(taken) = queue.get_straight(size, |item| copy_to(item, buffer))? {
+        let deadline = deadline(timeout_ns)?;
+        if let Some(taken) = queue.get_soon(size, deadline, |item| copy_to(item, buffer))? {
             return len.set(taken);
         }
-        let claim = queue.take_claim(false, deadline(timeout_ns)?)?;
+        let claim = queue.take_claim(false, deadline)?;
         copy_out(&queue.ring(), &claim, buffer, len.0)
     })
 }

@@ -431,7 +431,7 @@ impl Pipe {
 
     /// Receives the next message, waiting until `deadline`.
     pub fn recv_until(&self, deadline: Deadline) -> Result<Vec<u8>> {
-        if let Some(message) = self.recv_straight(usize::MAX, <[u8]>::to_vec)? {
+        if let Some(message) = self.recv_soon(usize::MAX, deadline, <[u8]>::to_vec)? {
             return Ok(message);
         }
         Ok(match self.take(false, deadline)?.0 {
@@ -440,14 +440,20 @@ impl Pipe {
         })
     }
 
-    /// Hands the next message to `read`, if it is there and takes no more than that; see [`Ring::get_straight`].
+    /// Hands the next message to `read`, if it is there or comes soon, and takes no more than that; see
+    /// [`Ring::get_soon`].
     #[inline]
-    pub(crate) fn recv_straight<R>(&self, room: usize, read: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
+    pub(crate) fn recv_soon<R>(
+        &self,
+        room: usize,
+        deadline: Deadline,
+        read: impl FnMut(&[u8]) -> R,
+    ) -> Result<Option<R>> {
         if !self.can_recv() || !self.kept.is_empty() {
             return Ok(None);
         }
         let ring = self.ring_from(self.end.other());
-        Ok(ring.get_straight(self.handle.me()?, &self.epoch, room, read))
+        ring.get_soon(self.handle.me()?, &self.epoch, room, deadline, read)
     }
 
     /// Receives the next message into `buffer`; its length.
@@ -457,7 +463,7 @@ impl Pipe {
     #[inline]
     pub fn recv_into(&self, buffer: &mut [u8], deadline: Deadline) -> Result<usize> {
         let room = buffer.len();
-        if let Some(len) = self.recv_straight(room, |message| ring::copy_to(message, buffer))? {
+        if let Some(len) = self.recv_soon(room, deadline, |message| ring::copy_to(message, buffer))? {
             return Ok(len);
         }
         self.recv_into_slow(buffer, deadline)

@@ -301,16 +301,22 @@ impl Queue {
 
     /// Gets the oldest item, waiting until `deadline`.
     pub fn get_until(&self, deadline: Deadline) -> Result<Vec<u8>> {
-        match self.get_straight(usize::MAX, <[u8]>::to_vec)? {
+        match self.get_soon(usize::MAX, deadline, <[u8]>::to_vec)? {
             Some(item) => Ok(item),
             None => Ok(self.take(false, deadline)?.to_vec()),
         }
     }
 
-    /// Hands the oldest item to `read`, if it is there and takes no more than that; see [`Ring::get_straight`].
+    /// Hands the oldest item to `read`, if it is there or comes soon, and takes no more than that; see
+    /// [`Ring::get_soon`].
     #[inline]
-    pub(crate) fn get_straight<R>(&self, room: usize, read: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
-        Ok(self.ring().get_straight(self.handle.me()?, &self.epoch, room, read))
+    pub(crate) fn get_soon<R>(
+        &self,
+        room: usize,
+        deadline: Deadline,
+        read: impl FnMut(&[u8]) -> R,
+    ) -> Result<Option<R>> {
+        self.ring().get_soon(self.handle.me()?, &self.epoch, room, deadline, read)
     }
 
     /// Gets up to `max` items that are there, waiting until `deadline` for the first.

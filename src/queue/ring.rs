@@ -883,6 +883,33 @@ impl<'a> Ring<'a> {
         Some(result)
     }
 
+    /// [`get_straight`](Self::get_straight), also of an item that comes while it spins for it.
+    #[inline]
+    pub fn get_soon<R>(
+        &self,
+        me: Label,
+        epoch: &std::sync::atomic::AtomicU64,
+        room: usize,
+        deadline: Deadline,
+        mut read: impl FnMut(&[u8]) -> R,
+    ) -> Result<Option<R>> {
+        let found = self.get_straight(me, epoch, room, &mut read);
+        if found.is_some() || deadline == Deadline::Now || !self.is_awaited() {
+            return Ok(found);
+        }
+        crate::wait::spin(|| Ok(self.get_straight(me, epoch, room, &mut read)))
+    }
+
+    /// Whether an item at the head is all that is missing.
+    fn is_awaited(&self) -> bool {
+        let ticket = self.head().head.load(Acquire);
+        let seen = self.state(ticket);
+        self.shape.short > 0
+            && seen.ahead_of(ticket) == 0
+            && matches!(seen.state(), FREE | WRITING)
+            && !self.is_closed()
+    }
+
     /// Another participant who has taken an item lately, and whose death would bring it back.
     fn keeper(&self, me: Label) -> Option<Label> {
         let head = self.head().head.load(Acquire);

@@ -81,7 +81,7 @@ impl<T: Element> TypedQueue<T> {
     #[inline]
     pub fn get_until(&self, deadline: Deadline) -> Result<T> {
         let read = |item: &[u8]| bytemuck::checked::try_pod_read_unaligned(item).ok();
-        let value = match self.queue.get_straight(size_of::<T>(), read)? {
+        let value = match self.queue.get_soon(size_of::<T>(), deadline, read)? {
             Some(value) => value,
             None => read(&self.queue.take(false, deadline)?),
         };
