@@ -21,9 +21,7 @@
 #include <time.h>
 
 /* How many choices of handles there are: one that is right, NULL, and some that are none. */
-#ifndef HANDLES
 #define HANDLES 6
-#endif
 #define MOST 8
 #define LARGEST ((size_t)512)
 #define MEMORY ((size_t)1 << 20)
@@ -60,6 +58,8 @@ struct function {
     unsigned null[MOST];
     /* Whether it is a handle: each choice but the first two is none. */
     bool handle[MOST];
+    /* Whether it is a timeout: some choices are none. */
+    bool timeout[MOST];
 };
 
 /* ---- memory that is watched ---------------------------------------------------------------------------- */
@@ -373,6 +373,7 @@ static int64_t a_timeout(unsigned choice) {
     const int64_t timeouts[] = {0, 1000, -2, INT64_MIN, INT64_MIN + 1, 50000};
     return timeouts[choice];
 }
+static bool is_no_timeout(unsigned choice) { return a_timeout(choice) < -1; }
 
 static int32_t a_descriptor(unsigned choice) {
     /* For who receives: a byte, and nothing with it. */
@@ -428,6 +429,8 @@ static void check(const struct function *f, const unsigned *pick, shc_status sta
     for (size_t i = 0; i < f->arguments; i++) {
         if (wrong == 1 && pick[i] != 0 && pick[i] == f->null[i]) must_fail = true;
         if (f->handle[i] && pick[i] > 1) must_fail = true;
+        /* Also when there is nothing to wait for. */
+        if (f->timeout[i] && is_no_timeout(pick[i])) must_fail = true;
     }
     if (!is_status(status)) complain(f, pick, status, "no documented status, or a panic");
     if (must_fail && status >= 0) complain(f, pick, status, "it was not refused");

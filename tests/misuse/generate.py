@@ -146,18 +146,19 @@ def main():
     for name, text in functions:
         if arguments(text) == []:
             continue  # nothing can be wrong about those
-        given, counts, nulls, handles = [], [], [], []
+        given, counts, nulls, handles, timeouts = [], [], [], [], []
         for i, argument in enumerate(arguments(text)):
             expression, count = choice(name, argument)
             given.append(expression.replace("%d", f"pick[{i}]"))
             counts.append(str(count))
             handles.append(str(int(expression.startswith("a_handle("))))
+            timeouts.append(str(int(expression.startswith("a_timeout("))))
             nulls.append(
                 "0" if OPTIONAL.fullmatch(f"{name} {argument.split('*')[-1]}") else null_choice(expression)
             )
         print(f"static shc_status call_{name}(const unsigned *pick) {{")
         print(f"    return {name}({', '.join(given)});\n}}")
-        lists = ", ".join(f"{{{', '.join(each)}}}" for each in (counts, nulls, handles))
+        lists = ", ".join(f"{{{', '.join(each)}}}" for each in (counts, nulls, handles, timeouts))
         rows.append(f'    {{"{name}", call_{name}, {len(counts)}, {lists}}},')
     print("static const struct function functions[] = {", *rows, "};", sep="\n")
 
