@@ -399,6 +399,14 @@ static double an_amount(unsigned choice) {
 static bool yes(void *unused) { return unused == NULL; }
 static bool no(void *unused) { return unused != NULL; }
 static bool (*an_action(unsigned choice))(void *) { return choice == 0 ? yes : choice == 1 ? NULL : no; }
+static bool takes(void *unused, const void *data, size_t len) {
+    CHECK(unused == NULL || unused == memory);
+    return len == 3 && memcmp(data, "abc", len) == 0;
+}
+static bool takes_none(void *unused, const void *data, size_t len) { return !takes(unused, data, len); }
+static bool (*a_taker(unsigned choice))(void *, const void *, size_t) {
+    return choice == 0 ? takes : choice == 1 ? NULL : takes_none;
+}
 static void *a_userdata(unsigned choice) { return choice == 0 ? NULL : memory; }
 
 #include "calls.h"
