@@ -73,7 +73,7 @@ fn wait(args: Args) {
 /// Arrives at the barrier, and says what came of it.
 fn arrive(args: Args) {
     let s = open(&args);
-    let b = Barrier::open(&s, "barrier").unwrap();
+    let b = Barrier::open(&s, &args[1]).unwrap();
     say("arrives");
     match b.wait() {
         Ok(number) => say(number),
@@ -305,7 +305,7 @@ fn barriers_meet() {
         }
     });
     assert_eq!(actions.into_inner(), 500);
-    let mut others = [spawn("arrive", &[s.name()]), spawn("arrive", &[s.name()])];
+    let mut others = [spawn("arrive", &[s.name(), "barrier"]), spawn("arrive", &[s.name(), "barrier"])];
     let mut numbers = vec![b.wait().unwrap().to_string()];
     for other in &mut others {
         other.expect("arrives");
@@ -320,10 +320,10 @@ fn barriers_break() {
     let s = segment("broken");
     let b = Barrier::create(&s, "barrier", 3).unwrap();
     // One who has arrived is killed.
-    let mut dead = spawn("arrive", &[s.name()]);
+    let mut dead = spawn("arrive", &[s.name(), "barrier"]);
     dead.expect("arrives");
     wait_until("the arrival", || b.n_waiting() == 1);
-    let mut other = spawn("arrive", &[s.name()]);
+    let mut other = spawn("arrive", &[s.name(), "barrier"]);
     other.expect("arrives");
     wait_until("the second arrival", || b.n_waiting() == 2);
     dead.kill();
@@ -348,6 +348,24 @@ fn barriers_break() {
     assert!(b.is_broken());
     b.reset().unwrap();
     assert_eq!(b.wait().unwrap(), 0);
+}
+
+#[test]
+fn the_last_one_at_a_barrier_looks_after_those_who_came() {
+    let s = segment("last");
+    // With nobody asleep at the barrier nobody has noticed the death.
+    let b = Barrier::create(&s, "two", 2).unwrap();
+    let mut dead = spawn("arrive", &[s.name(), "two"]);
+    dead.expect("arrives");
+    wait_until("the arrival", || b.n_waiting() == 1);
+    dead.kill();
+    assert_eq!(kind(b.wait()), ErrorKind::Broken);
+    assert!(b.is_broken());
+    b.reset().unwrap();
+    let mut other = spawn("arrive", &[s.name(), "two"]);
+    other.expect("arrives");
+    let numbers = [b.wait().unwrap().to_string(), other.line()];
+    assert!(numbers == ["0", "1"] || numbers == ["1", "0"]);
 }
 
 #[test]

@@ -316,6 +316,15 @@ def test_a_barrier_breaks(seg, child):
     assert b.n_waiting == 0
 
 
+def test_the_last_party_of_a_barrier_looks_after_those_who_came(seg, child):
+    b = sc.Barrier.create(seg, "b", 2)
+    dead = child("sc.Barrier.open(seg, 'b').wait()")
+    eventually(lambda: b.n_waiting == 1)
+    dead.kill()
+    with pytest.raises(sc.BrokenBarrierError):
+        b.wait()  # nobody was asleep there, so nobody has noticed the death
+
+
 def test_a_barrier_breaks_when_a_party_is_killed(seg, child):
     b = sc.Barrier.create(seg, "b", 3)
     code = """

@@ -21,9 +21,7 @@
 #include <time.h>
 
 /* How many choices of handles there are: one that is right, NULL, and some that are none. */
-#ifndef HANDLES
 #define HANDLES 6
-#endif
 #define MOST 8
 #define LARGEST ((size_t)512)
 #define MEMORY ((size_t)1 << 20)
@@ -60,6 +58,8 @@ struct function {
     unsigned null[MOST];
     /* Whether it is a handle: each choice but the first two is none. */
     bool handle[MOST];
+    /* Whether it is a timeout: some choices are none. */
+    bool timeout[MOST];
 };
 
 /* ---- memory that is watched ---------------------------------------------------------------------------- */
@@ -373,6 +373,7 @@ static int64_t a_timeout(unsigned choice) {
     const int64_t timeouts[] = {0, 1000, -2, INT64_MIN, INT64_MIN + 1, 50000};
     return timeouts[choice];
 }
+static bool is_no_timeout(unsigned choice) { return a_timeout(choice) < -1; }
 
 static int32_t a_descriptor(unsigned choice) {
     /* For who receives: a byte, and nothing with it. */
@@ -398,6 +399,14 @@ static double an_amount(unsigned choice) {
 static bool yes(void *unused) { return unused == NULL; }
 static bool no(void *unused) { return unused != NULL; }
 static bool (*an_action(unsigned choice))(void *) { return choice == 0 ? yes : choice == 1 ? NULL : no; }
+static bool takes(void *unused, const void *data, size_t len) {
+    CHECK(unused == NULL || unused == memory);
+    return len == 3 && memcmp(data, "abc", len) == 0;
+}
+static bool takes_none(void *unused, const void *data, size_t len) { return !takes(unused, data, len); }
+static bool (*a_taker(unsigned choice))(void *, const void *, size_t) {
+    return choice == 0 ? takes : choice == 1 ? NULL : takes_none;
+}
 static void *a_userdata(unsigned choice) { return choice == 0 ? NULL : memory; }
 
 #include "calls.h"
@@ -428,6 +437,8 @@ static void check(const struct function *f, const unsigned *pick, shc_status sta
     for (size_t i = 0; i < f->arguments; i++) {
         if (wrong == 1 && pick[i] != 0 && pick[i] == f->null[i]) must_fail = true;
         if (f->handle[i] && pick[i] > 1) must_fail = true;
+        /* Also when there is nothing to wait for. */
+        if (f->timeout[i] && is_no_timeout(pick[i])) must_fail = true;
     }
     if (!is_status(status)) complain(f, pick, status, "no documented status, or a panic");
     if (must_fail && status >= 0) complain(f, pick, status, "it was not refused");

@@ -29,6 +29,7 @@ SCALARS = {
     "bool (*action)(void*)": ("an_action", 3),
     "bool (*ready)(void*)": ("an_action", 3),
     "bool (*repair)(void*)": ("an_action", 3),
+    "bool (*take)(void*, const void*, size_t)": ("a_taker", 3),
     "double amount": ("an_amount", 5),
     "int64_t amount": ("an_integer", 4),
     "int64_t timeout_ns": ("a_timeout", 6),
@@ -59,7 +60,7 @@ SCALARS = {
 BYTES = re.compile(r"(const )?(void|char) \*(data|desired|element|expected|initial|text|buffer|old|out)")
 # Where something is written to.
 OUT = re.compile(
-    r"(\w+) \*{1,2}(changed|out|out_a|out_b|old|ready|fd|list|count|done|len|lens|number|removed)"
+    r"(\w+) \*{1,2}(changed|out|out_a|out_b|old|ready|fd|list|count|done|len|lens|number|received|removed)"
 )
 
 # Arguments that may be NULL, by function and name.
@@ -71,7 +72,7 @@ OPTIONAL = re.compile(
 
 def arguments(text):
     text = re.sub(r"\s+", " ", text).strip()
-    return [] if text == "void" else [argument.strip() for argument in text.split(",")]
+    return [] if text == "void" else [argument.strip() for argument in re.split(r",(?![^(]*\))", text)]
 
 
 def choice(function, argument):
@@ -115,6 +116,7 @@ def null_choice(expression):
         "an_item",
         "a_slot",
         "a_memory",
+        "a_taker",
         "some_bytes",
         "room_for",
         "room_for_handle",
@@ -146,18 +148,19 @@ def main():
     for name, text in functions:
         if arguments(text) == []:
             continue  # nothing can be wrong about those
-        given, counts, nulls, handles = [], [], [], []
+        given, counts, nulls, handles, timeouts = [], [], [], [], []
         for i, argument in enumerate(arguments(text)):
             expression, count = choice(name, argument)
             given.append(expression.replace("%d", f"pick[{i}]"))
             counts.append(str(count))
             handles.append(str(int(expression.startswith("a_handle("))))
+            timeouts.append(str(int(expression.startswith("a_timeout("))))
             nulls.append(
                 "0" if OPTIONAL.fullmatch(f"{name} {argument.split('*')[-1]}") else null_choice(expression)
             )
         print(f"static shc_status call_{name}(const unsigned *pick) {{")
         print(f"    return {name}({', '.join(given)});\n}}")
-        lists = ", ".join(f"{{{', '.join(each)}}}" for each in (counts, nulls, handles))
+        lists = ", ".join(f"{{{', '.join(each)}}}" for each in (counts, nulls, handles, timeouts))
         rows.append(f'    {{"{name}", call_{name}, {len(counts)}, {lists}}},')
     print("static const struct function functions[] = {", *rows, "};", sep="\n")
 

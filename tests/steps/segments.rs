@@ -22,10 +22,11 @@ fn check_other(scene: &Scene) {
     assert_eq!(Value::<i64>::open(&s, "value").unwrap().get().unwrap(), 7);
 }
 
-/// Its name is gone, or can be taken from it again; then a new one can be made.
+/// Its name is gone, or it is there as before and can be unlinked again; then a new one can be made.
 fn gone_or_whole(scene: &Scene) {
     if Segment::names().unwrap().contains(&scene.other) {
         scene.saw("it is there, to be unlinked again");
+        check_other(scene);
         Segment::unlink(&scene.other).unwrap();
     } else {
         scene.saw("it is gone");

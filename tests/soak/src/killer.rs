@@ -1,37 +1,11 @@
 //! Kills and stops the workers of a lane, one after the other.
 
 use std::io::Read;
-use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use crate::ledger::*;
 use crate::worker::Random;
-
-/// The lock of a segment's directory. Who is stopped with it in hand delays others, as `docs/choices.md` says: those
-/// who create and remove, and sweeps of the dead, whose seats then run out. So nobody is left stopped with it.
-pub struct Directory {
-    file: std::fs::File,
-    at: u64,
-}
-
-impl Directory {
-    pub fn of(segment: &sharecell::Segment) -> Self {
-        let table = sharecell::layout_table();
-        let row = table.iter().find(|row| (row.0, row.1) == ("Header", "directory")).expect("a lock");
-        let file = std::fs::File::open(format!("/dev/shm/sharecell.{}", segment.name())).expect("its file");
-        Self { file, at: row.2 as u64 }
-    }
-
-    /// Whether somebody keeps it for longer than anybody needs it.
-    fn is_kept(&self) -> bool {
-        (0..10).all(|_| {
-            std::thread::sleep(Duration::from_millis(1));
-            let mut word = [0; 4];
-            self.file.read_exact_at(&mut word, self.at).is_ok() && word != [0; 4]
-        })
-    }
-}
 
 #[derive(Default)]
 pub struct Counts {
@@ -45,7 +19,6 @@ pub struct Killer<'a> {
     pub ledger: &'a Ledger,
     pub lane: usize,
     pub counts: &'a Counts,
-    pub directory: Directory,
     pub random: Random,
     /// How long a worker lives in microseconds, on average.
     pub life: u64,
@@ -89,7 +62,7 @@ impl Killer<'_> {
             ledger.object(object, object::STOPPED_IN).fetch_add(1, SeqCst);
         }
         // Some for longer than any tick: who robs the living does it then.
-        let long = self.random.below(20) == 0 && !self.directory.is_kept();
+        let long = self.random.below(20) == 0;
         ledger.head(head::LONG_STOPS).fetch_add(long.into(), SeqCst);
         ledger.head(head::LONG_STOP_EVENTS).fetch_add(long.into(), SeqCst);
         for _ in 0..if long { 2_300 } else { 1 + self.random.below(30) } {

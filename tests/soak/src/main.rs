@@ -130,7 +130,6 @@ fn soak(arguments: &Arguments) -> i32 {
                 ledger: &shared.ledger,
                 lane: agent.lane,
                 counts: &shared.counts,
-                directory: killer::Directory::of(&segment),
                 random: Random::new(mix(seed, agent.lane as u64, 7)),
                 life: arguments.life,
             };
