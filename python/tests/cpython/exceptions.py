@@ -11,8 +11,10 @@ TRACKER = "our objects have no names that a resource tracker would have to know,
 SOCKET = "writes to the descriptor of a connection, which is no socket"
 MODULES = "looks for the modules of the standard library by their files"
 MIXED = "objects of a fork context can be given to spawned processes"
+BLOCKS = "a message that is to block its sender does not, and the sender may have ended when it is signalled"
 
 EXCEPTIONS = [
+    {"test": "TestIgnoreEINTR.test_ignore", "reason": BLOCKS, "methods": ("forkserver",)},
     {"test": "TestStartMethod.test_mixed_startmethod", "reason": MIXED, "since": (3, 11)},
     {"test": "_TestImportStar.test_import", "reason": MODULES},
     {"test": "WithProcessesTestConnection.test_missing_fd_transfer", "reason": SOCKET},
