@@ -954,7 +954,7 @@ fn soak(capacity: u64, time: Duration) {
     let mut crew = roles.map(start);
     let mut random = Random::new(u64::from(std::process::id()));
     let (begin, mut kills) = (Instant::now(), 0);
-    while begin.elapsed() < time {
+    while begin.elapsed() < time || kills <= 10 {
         std::thread::sleep(Duration::from_micros(random.below(6000)));
         let who = random.below(crew.len() as u64) as usize;
         crew[who].kill();
