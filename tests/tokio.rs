@@ -44,6 +44,26 @@ async fn a_future_that_is_dropped_has_taken_nothing() {
     assert!(timeout(Duration::from_millis(5), q.get_async()).await.is_err());
     q.put(b"still here").unwrap();
     assert_eq!(q.get_async().await.unwrap(), b"still here");
+    let file = std::path::Path::new("/dev/shm").join(format!("sharecell.{}", s.name()));
+    assert!(timeout(Duration::from_millis(5), q.get_async()).await.is_err());
+    assert!(file.exists());
+    drop((s, q));
+    assert!(!file.exists(), "the segment is still attached");
+}
+
+#[tokio::test]
+async fn a_future_that_is_dropped_leaves_the_others_of_its_task() {
+    let s = segment("siblings");
+    let q = Queue::create(&s, "q", &QueueOptions::new(2)).unwrap();
+    let e = Event::create(&s, "e").unwrap();
+    let mut getting = std::pin::pin!(q.get_async());
+    tokio::select! {
+        biased;
+        _ = &mut getting => panic!("nothing was put"),
+        () = async { drop(timeout(Duration::from_millis(5), e.wait_async()).await) } => {}
+    }
+    q.put(b"x").unwrap();
+    assert_eq!(getting.await.unwrap(), b"x");
 }
 
 #[tokio::test]
