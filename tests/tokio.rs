@@ -126,3 +126,27 @@ async fn a_bell_rings_in_a_loop_of_somebody_else() {
     bell.arm(&[q.readable()]).unwrap();
     drop(fd.readable().await.unwrap());
 }
+
+/// What `docs/objects/waiting.md` shows.
+#[tokio::test]
+async fn the_example_of_the_documentation() -> Result<()> {
+    let segment = segment("example");
+    let queue = Queue::create(&segment, "q", &QueueOptions::new(2))?;
+    let event = Event::create(&segment, "end")?;
+    let putter = tokio::spawn({
+        let queue = queue.clone();
+        async move { queue.put_async(b"from a task").await }
+    });
+    // [async]
+    let item = queue.get_async().await?;
+    println!("async: {}", String::from_utf8_lossy(&item));
+
+    tokio::select! { // any runtime and its combinators will do
+        item = queue.get_async() => drop(item?),
+        () = tokio::time::sleep(Duration::from_millis(5)) => {} // cancelled: nothing was taken
+        set = event.wait_async() => set?,
+    }
+    // [/async]
+    assert_eq!(item, b"from a task");
+    putter.await.unwrap()
+}
