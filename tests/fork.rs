@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::os::fd::AsFd;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -608,5 +609,45 @@ in_own_process! {
             assert_eq!(alive(&Segment::open(name).unwrap()), 1);
             Segment::unlink(name).unwrap();
         }
+    }
+
+    /// A bell works in a child that was forked while other threads armed and dropped theirs.
+    fn a_bell_in_a_child_of_one_who_arms_bells(world: &World) {
+        let s = world.segment();
+        let e = Event::create(&s, "event").unwrap();
+        let stop = AtomicBool::new(false);
+        let arm = || {
+            let bell = Bell::new().unwrap();
+            bell.arm(&[e.when_set()]).unwrap();
+            bell
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !stop.load(Relaxed) {
+                        drop(arm());
+                    }
+                });
+            }
+            let inherited = arm();
+            for _ in 0..200 {
+                let child = fork(|| {
+                    inherited.arm(&[e.when_set()]).unwrap();
+                    let bell = arm();
+                    e.set();
+                    let rung = [&bell, &inherited]
+                        .map(|bell| wait_any(&[Interest::readable(bell.as_fd())], in_time()).is_ok());
+                    i32::from(rung != [true; 2])
+                });
+                let code = reap(child);
+                e.clear();
+                inherited.clear();
+                if code != 0 {
+                    stop.store(true, Relaxed);
+                }
+                assert_eq!(code, 0);
+            }
+            stop.store(true, Relaxed);
+        });
     }
 }

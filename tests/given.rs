@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use common::*;
 use sharecell::*;
 
-const ROLES: &[Role] = &[("open", open)];
+const ROLES: &[Role] = &[("open", open), ("either", either)];
 const LEN: usize = 1 << 20;
 
 #[test]
@@ -39,6 +39,14 @@ fn open(args: Args) {
     Queue::open(&s, "q").unwrap().put(&[3; 5000]).unwrap();
     let l = Lock::open(&s, "l").unwrap();
     let _guard = l.lock().unwrap();
+    held();
+}
+
+/// Attaches, or lays the segment, and counts itself; one of those who do so at once.
+fn either(args: Args) {
+    // SAFETY: the mapping is shared, stays, and only this library uses it.
+    let s = unsafe { Segment::options().open_or_create_over(&args[0], memory(&args[1]), LEN) }.unwrap();
+    Value::open_or_create(&s, "v", 0u64).unwrap().add(1).unwrap();
     held();
 }
 
@@ -80,6 +88,26 @@ fn a_segment_over_a_raw_mapping() {
     std::fs::remove_file(&path).unwrap();
 }
 
+#[test]
+fn one_of_many_lays_it() {
+    let (name, path) = (format!("given-{}-either", std::process::id()), own_file("either"));
+    let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).unwrap();
+    file.set_len(LEN as u64).unwrap();
+    for _ in 0..20 {
+        // As one who died while he laid it has left it.
+        std::fs::write(format!("/dev/shm/sharecell.{name}"), b"SHCBEGUN").unwrap();
+        let mut others: Vec<_> = (0..4).map(|_| spawn("either", &[&name, path.to_str().unwrap()])).collect();
+        others.iter_mut().for_each(|other| other.expect("held"));
+        // SAFETY: the mapping is shared, stays, and only this library uses it.
+        let s = unsafe { Segment::options().open_or_create_over(&name, map(&file), LEN) }.unwrap();
+        assert_eq!(s.participants().len(), 5);
+        assert_eq!(Value::<u64>::open(&s, "v").unwrap().get().unwrap(), 4);
+        others.iter_mut().for_each(|other| other.kill());
+        Segment::unlink(&name).unwrap();
+    }
+    std::fs::remove_file(&path).unwrap();
+}
+
 #[cfg(feature = "shared_memory")]
 #[test]
 fn a_segment_in_the_memory_of_an_existing_service() {
@@ -95,5 +123,13 @@ fn a_segment_in_the_memory_of_an_existing_service() {
     assert_eq!(Value::<i32>::open(&again, "v").unwrap().get().unwrap(), 5);
     assert_eq!(again.participants().len(), 1);
     drop((s, again));
+    Segment::unlink(&name).unwrap();
+    let owner = shared_memory::ShmemConf::new().size(LEN).create().unwrap();
+    for value in [7i32, 8] {
+        let memory = shared_memory::ShmemConf::new().os_id(owner.get_os_id()).open().unwrap();
+        // SAFETY: as above. The first lays it and the second attaches.
+        let s = unsafe { Segment::options().open_or_create_in(&name, memory) }.unwrap();
+        assert_eq!(Value::open_or_create(&s, "v", value).unwrap().get().unwrap(), 7);
+    }
     Segment::unlink(&name).unwrap();
 }

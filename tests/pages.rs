@@ -1,10 +1,18 @@
 //! `docs/objects/` shows what the examples run: each page has code in all four languages, from between the marks of
-//! `examples/toolbox.*`. `SHARECELL_BLESS=1 cargo test --test pages` writes the code into the pages.
+//! `examples/toolbox.*`, and what needs a feature from `tests/tokio.rs`. `SHARECELL_BLESS=1 cargo test --test pages` writes the code into the pages.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-const LANGUAGES: [(&str, &str); 4] = [("rs", "rust"), ("c", "c"), ("cpp", "cpp"), ("py", "python")];
+/// The examples, of which each page shows something, and their languages.
+const EXAMPLES: [(&str, &str); 4] = [
+    ("examples/toolbox.rs", "rust"),
+    ("examples/toolbox.c", "c"),
+    ("examples/toolbox.cpp", "cpp"),
+    ("examples/toolbox.py", "python"),
+];
+/// Other code that may be shown.
+const TEST: (&str, &str) = ("tests/tokio.rs", "rust");
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -12,10 +20,6 @@ fn root() -> &'static Path {
 
 fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
-}
-
-fn example(extension: &str) -> String {
-    read(&root().join("examples/toolbox").with_extension(extension))
 }
 
 fn pages() -> Vec<PathBuf> {
@@ -28,17 +32,18 @@ fn pages() -> Vec<PathBuf> {
 
 /// The name in a line that is a mark, `[name]` or `[/name]`.
 fn mark(line: &str) -> Option<&str> {
-    let line = line.trim().trim_start_matches(['/', '*', '#', ' ']).trim_end_matches(['/', '*', ' ']);
-    line.strip_prefix('[')?.strip_suffix(']')
+    let line = line.trim();
+    let text = ["// ", "/* ", "# "].into_iter().find_map(|start| line.strip_prefix(start))?;
+    text.trim_end_matches([' ', '*', '/']).strip_prefix('[')?.strip_suffix(']')
 }
 
-/// What stands between two marks of an example, without its indentation.
-fn region(extension: &str, name: &str) -> String {
-    let text = example(extension);
+/// What stands between two marks of a file, without its indentation.
+fn region(file: &str, name: &str) -> String {
+    let text = read(&root().join(file));
     let lines: Vec<&str> = text.lines().collect();
     let at = |wanted: &str| {
         let found = lines.iter().position(|line| mark(line) == Some(wanted));
-        found.unwrap_or_else(|| panic!("examples/toolbox.{extension} has no mark [{wanted}]"))
+        found.unwrap_or_else(|| panic!("{file} has no mark [{wanted}]"))
     };
     let (first, last) = (at(name), at(&format!("/{name}")));
     let indent = lines[first].len() - lines[first].trim_start().len();
@@ -46,9 +51,9 @@ fn region(extension: &str, name: &str) -> String {
     lines[first + 1..last].iter().map(cut).collect::<Vec<_>>().join("\n")
 }
 
-/// The extension and the name in a line that says what the code below it is.
+/// The file and the name in a line that says what the code below it is.
 fn source(line: &str) -> Option<(&str, &str)> {
-    line.strip_prefix("<!-- examples/toolbox.")?.strip_suffix(" -->")?.split_once(' ')
+    line.strip_prefix("<!-- ")?.strip_suffix(" -->")?.split_once(' ')
 }
 
 /// A page with the code as it is in the examples.
@@ -57,12 +62,13 @@ fn renewed(page: &str) -> String {
     let mut lines = page.lines();
     while let Some(line) = lines.next() {
         out.push(line.to_owned());
-        let Some((extension, name)) = source(line) else { continue };
+        let Some((file, name)) = source(line) else { continue };
         let fence = lines.next();
         assert!(fence.is_some_and(|fence| fence.starts_with("```")), "no code below {line}");
         assert!(lines.any(|line| line == "```"), "the code below {line} does not end");
-        let language = LANGUAGES.iter().find(|(e, _)| *e == extension).expect("a language").1;
-        out.extend([format!("```{language}"), region(extension, name), "```".to_owned()]);
+        let (_, language) =
+            EXAMPLES.into_iter().chain([TEST]).find(|(f, _)| *f == file).expect("code to show");
+        out.extend([format!("```{language}"), region(file, name), "```".to_owned()]);
     }
     out.join("\n") + "\n"
 }
@@ -71,9 +77,9 @@ fn renewed(page: &str) -> String {
 fn pages_show_the_examples() {
     for path in pages() {
         let page = read(&path);
-        let shown: BTreeSet<&str> = page.lines().filter_map(source).map(|(extension, _)| extension).collect();
-        for (extension, language) in LANGUAGES {
-            assert!(shown.contains(extension), "{} shows nothing in {language}", path.display());
+        let shown: BTreeSet<&str> = page.lines().filter_map(source).map(|(file, _)| file).collect();
+        for (file, language) in EXAMPLES {
+            assert!(shown.contains(file), "{} shows nothing in {language}", path.display());
         }
         let renewed = renewed(&page);
         if std::env::var_os("SHARECELL_BLESS").is_some() {
@@ -89,17 +95,17 @@ fn pages_show_the_examples() {
 fn all_that_is_marked_is_shown() {
     let pages: Vec<String> = pages().iter().map(|path| read(path)).collect();
     let shown: BTreeSet<_> = pages.iter().flat_map(|page| page.lines().filter_map(source)).collect();
-    for (extension, _) in LANGUAGES {
-        let text = example(extension);
+    let mut total = 0;
+    for (file, _) in EXAMPLES.into_iter().chain([TEST]) {
+        let text = read(&root().join(file));
         let marked: Vec<&str> = text.lines().filter_map(mark).filter(|name| !name.starts_with('/')).collect();
-        assert!(marked.len() > 10, "examples/toolbox.{extension} has marks missing");
-        for name in marked {
-            assert!(
-                shown.contains(&(extension, name)),
-                "no page shows [{name}] of examples/toolbox.{extension}"
-            );
+        assert!(!marked.is_empty(), "{file} has no marks");
+        for name in &marked {
+            assert!(shown.contains(&(file, name)), "no page shows [{name}] of {file}");
         }
+        total += marked.len();
     }
+    assert!(total > 40, "there are marks missing: {total}");
 }
 
 /// What a page says of C is in the header. (`shc_value_get, _set` names two functions.)

@@ -5,6 +5,7 @@ mod common;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use common::*;
@@ -102,4 +103,29 @@ fn a_death_is_something_to_wait_for() {
     });
     assert!(l.lock().unwrap().owner_died());
     assert_eq!(kind(a.recv()), ErrorKind::Closed);
+}
+
+#[test]
+fn a_bell_that_is_dropped_keeps_no_segment() {
+    let s = segment("kept"); // keeps the thread asleep for somebody else
+    let other = (Bell::new().unwrap(), Event::create(&s, "e").unwrap());
+    other.0.arm(&[other.1.when_set()]).unwrap();
+    for i in 0..100 {
+        let s = segment(&format!("left-{i}"));
+        let file = Path::new("/dev/shm").join(format!("sharecell.{}", s.name()));
+        let (bell, e) = (Bell::new().unwrap(), Event::create(&s, "e").unwrap());
+        bell.arm(&[e.when_set()]).unwrap();
+        assert!(file.exists());
+        if i % 2 == 0 {
+            drop((bell, e));
+            s.close().unwrap();
+        } else {
+            drop(e);
+            s.close().unwrap();
+            drop(bell);
+        }
+        assert!(!file.exists(), "round {i}");
+    }
+    other.1.set();
+    wait_any(&[Interest::readable(other.0.as_fd())], Deadline::Never).unwrap();
 }

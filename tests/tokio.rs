@@ -44,6 +44,26 @@ async fn a_future_that_is_dropped_has_taken_nothing() {
     assert!(timeout(Duration::from_millis(5), q.get_async()).await.is_err());
     q.put(b"still here").unwrap();
     assert_eq!(q.get_async().await.unwrap(), b"still here");
+    let file = std::path::Path::new("/dev/shm").join(format!("sharecell.{}", s.name()));
+    assert!(timeout(Duration::from_millis(5), q.get_async()).await.is_err());
+    assert!(file.exists());
+    drop((s, q));
+    assert!(!file.exists(), "the segment is still attached");
+}
+
+#[tokio::test]
+async fn a_future_that_is_dropped_leaves_the_others_of_its_task() {
+    let s = segment("siblings");
+    let q = Queue::create(&s, "q", &QueueOptions::new(2)).unwrap();
+    let e = Event::create(&s, "e").unwrap();
+    let mut getting = std::pin::pin!(q.get_async());
+    tokio::select! {
+        biased;
+        _ = &mut getting => panic!("nothing was put"),
+        () = async { drop(timeout(Duration::from_millis(5), e.wait_async()).await) } => {}
+    }
+    q.put(b"x").unwrap();
+    assert_eq!(getting.await.unwrap(), b"x");
 }
 
 #[tokio::test]
@@ -105,4 +125,28 @@ async fn a_bell_rings_in_a_loop_of_somebody_else() {
     bell.clear();
     bell.arm(&[q.readable()]).unwrap();
     drop(fd.readable().await.unwrap());
+}
+
+/// What `docs/objects/waiting.md` shows.
+#[tokio::test]
+async fn the_example_of_the_documentation() -> Result<()> {
+    let segment = segment("example");
+    let queue = Queue::create(&segment, "q", &QueueOptions::new(2))?;
+    let event = Event::create(&segment, "end")?;
+    let putter = tokio::spawn({
+        let queue = queue.clone();
+        async move { queue.put_async(b"from a task").await }
+    });
+    // [async]
+    let item = queue.get_async().await?;
+    println!("async: {}", String::from_utf8_lossy(&item));
+
+    tokio::select! { // any runtime and its combinators will do
+        item = queue.get_async() => drop(item?),
+        () = tokio::time::sleep(Duration::from_millis(5)) => {} // cancelled: nothing was taken
+        set = event.wait_async() => set?,
+    }
+    // [/async]
+    assert_eq!(item, b"from a task");
+    putter.await.unwrap()
 }

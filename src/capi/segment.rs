@@ -2,10 +2,10 @@
 
 use std::ffi::{c_char, c_void};
 use std::os::fd::{BorrowedFd, IntoRawFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{Handle, Out, SHC_OK, Tagged, guard, handle, options, put_text, shc_status, text};
-use crate::error::{ErrorKind, Result, fail};
+use crate::error::{Result, fail};
 use crate::layout::Kind;
 use crate::segment::{Segment, SegmentOptions};
 
@@ -73,9 +73,6 @@ impl shc_segment_options {
         Ok(out)
     }
 }
-
-/// How long somebody else may take to lay a segment over memory.
-const CREATION_PATIENCE: Duration = Duration::from_secs(1);
 
 unsafe fn make(
     name: *const c_char,
@@ -216,29 +213,7 @@ pub unsafe extern "C" fn shc_segment_open_or_create_over(
     options: *const shc_segment_options,
     out: *mut *mut shc_segment,
 ) -> shc_status {
-    unsafe {
-        make(name, options, out, |options, name| open_or_create_over(options, name, memory.cast(), len))
-    }
-}
-
-unsafe fn open_or_create_over(
-    options: &SegmentOptions,
-    name: &str,
-    memory: *mut u8,
-    len: usize,
-) -> Result<Segment> {
-    let start = Instant::now();
-    loop {
-        match unsafe { options.open_over(name, memory, len) } {
-            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::Unfinished) => {}
-            settled => return settled,
-        }
-        match unsafe { options.create_over(name, memory, len) } {
-            Err(e) if e.kind() == ErrorKind::AlreadyExists && start.elapsed() < CREATION_PATIENCE => {}
-            settled => return settled,
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    unsafe { make(name, options, out, |options, name| options.open_or_create_over(name, memory.cast(), len)) }
 }
 
 /// Takes the name from a segment. Who is attached goes on with it. Of one over given memory it removes the file that

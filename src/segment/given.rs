@@ -12,6 +12,7 @@
 
 use std::fs::File;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::attach::LIFE_BYTE;
 use super::{Attached, HEAD_BYTES, Segment, SegmentOptions, check_head, check_name, new_attachment};
@@ -19,12 +20,14 @@ use crate::atomic::{AtomicU64, Relaxed};
 use crate::error::{ErrorKind, Result, fail};
 use crate::sys::lease::{self, Mode};
 use crate::sys::map::{Keeper, Map};
-use crate::sys::shm;
+use crate::sys::{poll, shm};
 
 /// The content of a file that only keeps leases, when the segment in the memory is complete.
 const COMPLETE: &[u8; 8] = b"SHCLEASE";
 /// And before. Its creator holds LIFE alone, so one that is free was left by a dead one.
 const BEGUN: &[u8; 8] = b"SHCBEGUN";
+/// How long somebody else may take to lay a segment over memory.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 impl SegmentOptions {
     /// Lays a new segment over `len` bytes of memory at `memory`, whose content is lost. `name` is that of the
@@ -55,6 +58,20 @@ impl SegmentOptions {
         Self::open_given(name, memory, len, Box::new(()))
     }
 
+    /// Attaches to a segment that was laid over the same memory, or lays a new one over it where there is none of that
+    /// name. These options only matter for a new one. While somebody else is laying it, this waits up to a second for
+    /// that; what one who died at it has left is replaced.
+    ///
+    /// # Errors
+    /// As of [`open_over`](Self::open_over) and [`create_over`](Self::create_over); `AlreadyExists` when the other is
+    /// not done by then.
+    ///
+    /// # Safety
+    /// As of [`create_over`](Self::create_over). Whoever uses the name means the same memory.
+    pub unsafe fn open_or_create_over(&self, name: &str, memory: *mut u8, len: usize) -> Result<Segment> {
+        self.open_or_create_given(name, memory, len, || Box::new(()))
+    }
+
     /// Lays a new segment over the memory of an existing service. See [`create_over`](Self::create_over) for what
     /// is not promised.
     ///
@@ -75,6 +92,39 @@ impl SegmentOptions {
     pub unsafe fn open_in(&self, name: &str, memory: shared_memory::Shmem) -> Result<Segment> {
         let (base, len) = (memory.as_ptr(), memory.len());
         Self::open_given(name, base, len, Box::new(Kept(memory)))
+    }
+
+    /// Attaches to a segment that was laid over the same memory, or lays a new one over it; see
+    /// [`open_or_create_over`](Self::open_or_create_over).
+    ///
+    /// # Safety
+    /// As of [`create_in`](Self::create_in). Whoever uses the name means the same memory.
+    #[cfg(feature = "shared_memory")]
+    pub unsafe fn open_or_create_in(&self, name: &str, memory: shared_memory::Shmem) -> Result<Segment> {
+        let (base, len) = (memory.as_ptr(), memory.len());
+        let memory = Arc::new(Kept(memory)); // for whichever try succeeds
+        self.open_or_create_given(name, base, len, || Box::new(Arc::clone(&memory)))
+    }
+
+    fn open_or_create_given(
+        &self,
+        name: &str,
+        memory: *mut u8,
+        len: usize,
+        keeper: impl Fn() -> Keeper,
+    ) -> Result<Segment> {
+        let start = Instant::now();
+        loop {
+            match Self::open_given(name, memory, len, keeper()) {
+                Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::Unfinished) => {}
+                settled => return settled,
+            }
+            match self.create_given(name, memory, len, keeper()) {
+                Err(e) if e.kind() == ErrorKind::AlreadyExists && start.elapsed() < PATIENCE => {}
+                settled => return settled,
+            }
+            poll::pause()?; // a signal shortens it
+        }
     }
 
     fn create_given(&self, name: &str, memory: *mut u8, len: usize, keeper: Keeper) -> Result<Segment> {
@@ -148,15 +198,35 @@ fn begin(name: &str, mode: u32) -> Result<File> {
         match shm::link(&file, name) {
             Ok(()) => return Ok(file),
             Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(e),
-            Err(_) if was_left_begun(name)? => shm::unlink(name)?,
+            Err(_) if remove_left_begun(name)? => {}
             Err(_) => fail!(AlreadyExists, "segment {name:?} already exists; open it or choose another name"),
         }
     }
 }
 
-fn was_left_begun(name: &str) -> Result<bool> {
-    let file = shm::open(name)?;
-    Ok(shm::read(&file)? == *BEGUN && lease::try_lock(&file, LIFE_BYTE, Mode::Exclusive)?)
+/// Removes the file of a creator that died, if it is one; whether the name is free, or was.
+fn remove_left_begun(name: &str) -> Result<bool> {
+    let Some(file) = open_if_there(name)? else { return Ok(true) };
+    // It may be completed right before LIFE is ours.
+    let is_begun = || shm::read(&file).map(|content| content == *BEGUN);
+    if !is_begun()? || !lease::try_lock(&file, LIFE_BYTE, Mode::Exclusive)? || !is_begun()? {
+        return Ok(false);
+    }
+    // Nobody else removes it now; but if it is gone already, the name is that of a new one.
+    if let Some(named) = open_if_there(name)?
+        && shm::stat(&named)?.identity == shm::stat(&file)?.identity
+    {
+        shm::unlink(name)?;
+    }
+    Ok(true)
+}
+
+fn open_if_there(name: &str) -> Result<Option<File>> {
+    match shm::open(name) {
+        Ok(file) => Ok(Some(file)),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
 }
 
 /// Checks memory that a caller gives.

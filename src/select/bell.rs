@@ -4,7 +4,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
-use super::{Interest, reactor};
+use super::Interest;
+use super::reactor::Watcher;
 use crate::atomic::heavy_fence;
 use crate::error::Result;
 use crate::sys::poll;
@@ -12,8 +13,12 @@ use crate::sys::poll;
 /// A descriptor that becomes readable when something that is waited for may have become ready.
 ///
 /// [Arm](Self::arm) it, wait for its descriptor to be readable in whatever way, [clear](Self::clear) it, try, and
-/// arm it again. It may ring in vain. While it is armed a thread of this library sleeps for it, one for all.
+/// arm it again. It may ring in vain. While it is armed a thread of this library sleeps for it, one for all; when it is
+/// dropped, none does.
+///
+/// It keeps no segment attached. When the segment is over memory that the caller has, the bell goes before the memory.
 pub struct Bell {
+    watcher: Watcher,
     bell: Arc<Ringer>,
 }
 
@@ -28,7 +33,7 @@ impl Wake for Ringer {
 impl Bell {
     /// A silent bell.
     pub fn new() -> Result<Self> {
-        Ok(Self { bell: Arc::new(Ringer(poll::Bell::new()?)) })
+        Ok(Self { watcher: Watcher::new(), bell: Arc::new(Ringer(poll::Bell::new()?)) })
     }
 
     /// Rings, once, when any of `interests` may have become ready; at once, if one is. Descriptors among them do not
@@ -42,7 +47,7 @@ impl Bell {
                 self.bell.0.ring();
                 return Ok(());
             }
-            reactor::watch(interest, word, seen, &waker)?;
+            self.watcher.watch(interest, word, seen, &waker)?;
         }
         Ok(())
     }

@@ -5,7 +5,8 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
-use super::{Interest, reactor};
+use super::Interest;
+use super::reactor::Watcher;
 use crate::atomic::heavy_fence;
 use crate::error::{ErrorKind, Result};
 use crate::pipe::Pipe;
@@ -17,6 +18,7 @@ async fn until<'a, R>(
     interest: impl Fn() -> Result<Interest<'a>>,
     mut attempt: impl FnMut() -> Result<R>,
 ) -> Result<R> {
+    let watcher = Watcher::new();
     poll_fn(|context| {
         let mut try_once = || match attempt() {
             Err(e) if e.kind() == ErrorKind::WouldBlock => None,
@@ -33,7 +35,7 @@ async fn until<'a, R>(
         heavy_fence(); // pairs with the fence of who notifies; unseen, the tick finds out
         match try_once() {
             Some(result) => Poll::Ready(result),
-            None => match reactor::watch(&interest, word, seen, context.waker()) {
+            None => match watcher.watch(&interest, word, seen, context.waker()) {
                 Ok(()) => Poll::Pending,
                 Err(e) => Poll::Ready(Err(e)),
             },

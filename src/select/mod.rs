@@ -232,15 +232,16 @@ fn sleep(
     descriptors: &[(usize, BorrowedFd<'_>, Wanted)],
     at: u64,
 ) -> Result<Sleep> {
+    let address = |&(word, seen): &(&LocalU32, u32)| (std::ptr::from_ref(word), seen);
     let slept = if descriptors.is_empty() {
-        futex::wait_any(words, at)
+        futex::wait_any(&words.iter().map(address).collect::<Vec<_>>(), at)
     } else {
         let bell = poll::Bell::new()?;
         let silence = LocalU32::new(0);
         std::thread::scope(|scope| {
             if !words.is_empty() {
                 scope.spawn(|| {
-                    let all: Vec<_> = words.iter().copied().chain([(&silence, 0)]).collect();
+                    let all: Vec<_> = words.iter().chain(&[(&silence, 0)]).map(address).collect();
                     futex::wait_any(&all, at);
                     bell.ring();
                 });

@@ -54,20 +54,21 @@ struct Waited {
 /// 32-bit words, shared between processes.
 const FUTEX2_SIZE_U32: u32 = 2;
 
-/// Sleeps while each word holds the value beside it, until `at`. At most 128 words.
-pub fn wait_any(words: &[(&AtomicU32, u32)], at: u64) -> Sleep {
+/// Sleeps while each word holds the value beside it, until `at`. At most 128 words. One that is not mapped any more
+/// counts as changed.
+pub fn wait_any(words: &[(*const AtomicU32, u32)], at: u64) -> Sleep {
     let waited: Vec<Waited> = words
         .iter()
         .map(|(word, value)| Waited {
             value: u64::from(*value),
-            address: word.as_ptr() as u64,
+            address: word.addr() as u64,
             flags: FUTEX2_SIZE_U32,
             reserved: 0,
         })
         .collect();
     let until = timespec(at);
-    // SAFETY: the words are live, aligned u32s for the length of the call, the records describe them, and `until`
-    // is a valid timespec.
+    // SAFETY: the records are valid for their number and `until` is a valid timespec; the words are only read, by the
+    // kernel, which refuses an address that is not mapped.
     let result = unsafe {
         libc::syscall(
             libc::SYS_futex_waitv,

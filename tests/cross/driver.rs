@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sharecell::ErrorKind;
 
@@ -335,12 +335,7 @@ impl Pair {
         if self.a.language != languages.0 {
             self.restart_a(languages.0); // it had become another
         }
-        // A thread that has slept for a bell lets go of the segment when it next wakes.
-        let start = Instant::now();
-        while exists(&segment) {
-            assert!(start.elapsed() < WATCHDOG, "{segment} is left behind");
-            std::thread::yield_now();
-        }
+        assert!(!exists(&segment), "{segment} is left behind");
     }
 }
 
