@@ -42,6 +42,7 @@ static void pester(void *unused) {
 
 static bool act(void *unused) { return unused == NULL; }
 static bool never(void *unused) { return unused != NULL; }
+static bool leave(void *unused, const void *data, size_t len) { return unused && data && len; }
 
 static void *hold_reentrant_locks(void *both) {
     OK(shc_rlock_acquire(*(shc_rlock **)((void **)both)[0], 0));
@@ -181,10 +182,12 @@ int main(void) {
         INTERRUPTED(shc_queue_reserve(full, 1, timeout, &slot));
         INTERRUPTED(shc_queue_get(empty, seen, sizeof seen, timeout, &len));
         INTERRUPTED(shc_queue_get_many(empty, seen, sizeof seen, lens, 1, timeout, &len));
+        INTERRUPTED(shc_queue_get_with(empty, 1, timeout, leave, NULL, &len));
         INTERRUPTED(shc_queue_recv(empty, timeout, &item));
         INTERRUPTED(shc_pipe_send(b, "x", 1, timeout));
         INTERRUPTED(shc_pipe_reserve(b, 1, timeout, &slot));
         INTERRUPTED(shc_pipe_recv(b, seen, sizeof seen, timeout, &len));
+        INTERRUPTED(shc_pipe_recv_with(b, timeout, leave, NULL, &ready));
         INTERRUPTED(shc_pipe_recv_in_place(b, timeout, &item));
         INTERRUPTED(shc_pipe_poll(b, timeout, &ready));
         toolbox(segment, timeout);
