@@ -26,7 +26,7 @@ export PYTHONPATH := $(CURDIR)/python
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help tools build venv demo test fmt lint test-rust steps test-c test-python test-cpython test-examples \
-	test-soak test-wheel doc bench bench-doc count soak linear bench-python model header golden format wheel \
+	test-soak test-wheel doc bench bench-doc count soak linear many bench-python model header golden format wheel \
 	sanitize sanitize-short fuzz tsan clean
 
 help:
@@ -49,6 +49,7 @@ help:
 	@echo 'The long ones:'
 	@echo '  soak MINUTES=10      kills processes at random and accounts for every item (SEED=n, SOAK_REPORT=file)'
 	@echo '  linear ROUNDS=50     records histories of real processes and looks for an order that explains them'
+	@echo '  many COUNT=10000000  creates and removes so many objects in processes that are killed; nothing may leak'
 	@echo '  fuzz [SECONDS=60]    damages segments and uses them, guided by coverage'
 	@echo '  tsan                 the unit tests under ThreadSanitizer'
 	@echo '  bench [QUICK=1] [ONLY=name]  measures sharecell beside its peers; results in target/bench'
@@ -116,6 +117,7 @@ steps: build
 	$(CARGO) test $(FEATURES),steps --test steps
 	$(CARGO) test --release $(FEATURES) --test steps
 	$(CARGO) test $(FEATURES),steps --test world many_race
+	$(CARGO) test $(FEATURES),steps --test many opening -- --nocapture
 
 # In a target directory of their own: everything is built anew with `--cfg loom`.
 model: tools
@@ -150,6 +152,10 @@ soak: build venv
 
 linear: build
 	LINEAR_ROUNDS='$(ROUNDS)' $(CARGO) test $(FEATURES) --test linear -- --nocapture
+
+# The short form, 100,000, is a part of test-rust.
+many: tools
+	COUNT='$(or $(COUNT),10000000)' $(CARGO) test --release $(FEATURES) --test many -- --nocapture --test-threads=1
 
 doc:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps $(FEATURES)

@@ -282,30 +282,6 @@ fn use_all_kinds(s: &Segment) {
     assert!(arrays.iter().all(|array| array.to_vec().unwrap() == [u64::MAX; 200]));
 }
 
-/// Counts the blocks that are not free, as docs/layout.md says where they are.
-pub fn blocks_in_use(s: &Segment) -> usize {
-    let size_of = |name| layout_table().iter().find(|row| row.0 == name && row.1.is_empty()).unwrap().3;
-    let memory = std::fs::read(path(s.name())).unwrap();
-    let word = |at: usize| u64::from_ne_bytes(memory[at..at + 8].try_into().unwrap());
-    let participants = u32::from_ne_bytes(memory[28..32].try_into().unwrap()) as usize;
-    let extents = size_of("Header") + participants * size_of("Slot");
-    let mut used = 0;
-    for extent in (0..1024).map(|i| extents + i * size_of("Extent")) {
-        let (shape, start) = (word(extent), word(extent + 8) as usize);
-        if start == 0 {
-            break;
-        }
-        let (class, len) = (shape as usize & 0xffff, shape as usize >> 16);
-        let block = if class < 8 { (class + 1) * 128 } else { (9 + class % 8) * (128 << (class / 8 - 1)) };
-        let mut blocks = len / (block + 8);
-        while (blocks * 8).next_multiple_of(128) + blocks * block > len {
-            blocks -= 1;
-        }
-        used += (0..blocks).filter(|i| word(start + i * 8) != 0).count();
-    }
-    used
-}
-
 /// Those that the killed had started must have got what they waited for.
 pub fn reap_orphans() {
     loop {
