@@ -292,8 +292,6 @@ fn breed(args: Args) {
         // SAFETY: kill has no memory-safety preconditions; the child was not reaped yet.
         unsafe { libc::kill(*victim, libc::SIGKILL) };
         assert_eq!(reap(*victim), -libc::SIGKILL);
-        // Until then a new one may find no seat: whoever sweeps only tries for the directory, which is busy here.
-        wait_until("the dead one is swept", || s.recover() == 0);
         kills += 1;
         say(kills);
         *victim = start(random.below(1 << 32));

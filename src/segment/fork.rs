@@ -16,7 +16,7 @@ use crate::error::{ErrorKind, Result};
 use crate::sys::fork::{ForkGuard, ForkLock, LabelCell, Labels, on_fork, stay_loaded};
 use crate::sys::lease::{Lease, Mode, try_lock, unlock};
 use crate::sys::shm::Identity;
-use crate::sys::{membarrier, process, shm};
+use crate::sys::{membarrier, poll, process, shm};
 use crate::wait::Label;
 
 static REGISTRY: ForkLock<Registry> =
@@ -141,14 +141,21 @@ impl Attached {
 
     /// Takes a free seat with `file`, after sweeping the dead if there is none.
     fn free_seat(&self, file: &File) -> Result<Option<Label>> {
-        for sweep in [false, true] {
-            if sweep {
+        for round in 0..super::SEAT_ROUNDS {
+            if round > 0 {
                 self.sweep_all();
             }
             for label in self.labels() {
                 if self.try_seat(file, label)? {
                     return Ok(Some(label));
                 }
+            }
+            // A seat that is being swept at this moment is free in a moment.
+            if round > 0 {
+                if !self.labels().any(|label| self.is_dead(label)) {
+                    break;
+                }
+                let _ = poll::pause();
             }
         }
         Ok(None)
