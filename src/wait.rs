@@ -23,7 +23,7 @@
 //!
 //! At each tick a waiter does its part for the segment. One that knows whom it waits for (the holder of a
 //! lock, the writer of a cell) asks the kernel about exactly that participant, after 1 ms, then up to every
-//! 20 ms. Of the others, one is the segment's watch: it looks after everybody every 100 ms, and the rest
+//! 20 ms. Of the others, one is the segment's watch: it looks after everybody every 80 ms, and the rest
 //! every 2 s (the watch may be a stopped process).
 
 use std::cell::Cell;
@@ -58,7 +58,7 @@ pub trait Peers {
 const MS: u64 = 1_000_000;
 const FIRST_TICK: u64 = MS;
 const SUSPECT_TICK: u64 = 20 * MS;
-const WATCH_TICK: u64 = 100 * MS;
+const WATCH_TICK: u64 = 80 * MS;
 const IDLE_TICK: u64 = 2_000 * MS;
 /// The tick of who cannot fence the others, so that they may fail to see him.
 const UNSEEN_TICK: u64 = 20 * MS;

@@ -38,7 +38,7 @@ use crate::sys::poll::{self, Wanted};
 use crate::wait::{Peers, WaitWord};
 
 /// How often a waiter looks after the participants of its segments.
-const TICK: u64 = 100_000_000;
+const TICK: u64 = 80_000_000;
 /// `futex_waitv` takes 128 words; one is the bell's.
 const MOST_WORDS: usize = 127;
 
@@ -174,7 +174,7 @@ impl Lock {
 /// Waits until any of `interests` is ready, or `deadline`; which of them are, by their index, at least one.
 ///
 /// Any thread may call it, and several may wait for the same things. An object whose holder or peer is killed
-/// becomes ready within a tick of 100 ms.
+/// becomes ready within a tick of 80 ms.
 ///
 /// # Errors
 /// `WouldBlock`, `TimedOut`, `Interrupted`; `InvalidArgument` for none, or for more than 127 objects.
