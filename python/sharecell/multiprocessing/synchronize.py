@@ -108,7 +108,7 @@ class _Held:
         return self.holder() != 0
 
 
-class Lock(_Private, _Held, _lock.Lock):
+class Lock(_Private, _Held, _lock.Lock):  # pyright: ignore[reportIncompatibleVariableOverride]
     """A lock that survives its holder: if that is killed, the next one gets it, and `owner_died` is true.
 
     It belongs to the process that acquired it: only that process (any thread of it) can release it.
@@ -122,7 +122,7 @@ class Lock(_Private, _Held, _lock.Lock):
         return f"<{type(self).__name__}(owner={_owner(self)})>"
 
 
-class RLock(_Private, _Held, _lock.RLock):
+class RLock(_Private, _Held, _lock.RLock):  # pyright: ignore[reportIncompatibleVariableOverride]
     """A lock that the thread which holds it can take again; as Lock, but that it belongs to a thread."""
 
     def __new__(cls, *, ctx: Any = None, name: str | None = None, segment: SegmentLike = None) -> RLock:
