@@ -3,11 +3,14 @@
 
 #include "sharecell.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -292,12 +295,26 @@ static void exec_with_segment(void) {
     broken("exec");
 }
 
+/* A segment over the memory that is in a file. */
+static void over_memory(const char *name, const char *path) {
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    struct stat file;
+    if (fd < 0 || fstat(fd, &file) != 0) broken("open");
+    void *memory = mmap(NULL, (size_t)file.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (memory == MAP_FAILED) broken("mmap");
+    close(fd);
+    ok(shc_segment_open_or_create_over(name, memory, (size_t)file.st_size, NULL, &segment));
+}
+
 static void segment_command(const char *verb) {
     if (is(verb, "anonymous")) {
         shc_segment_options options = {0};
         options.struct_size = sizeof options;
         options.limit = (uint64_t)number();
         ok(shc_segment_create_anonymous(&options, &segment));
+    } else if (is(verb, "over")) {
+        const char *name = word();
+        over_memory(name, word());
     } else if (is(verb, "is_anonymous")) {
         bool yes = false;
         shc_status status = shc_segment_is_anonymous(segment, &yes);

@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <fcntl.h>
 #include <iostream>
 #include <map>
 #include <poll.h>
 #include <sstream>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -639,6 +642,18 @@ static std::string list_participants() {
     return joined(words);
 }
 
+// A segment over the memory that is in a file.
+static Segment over_memory(const std::string &name, const std::string &path) {
+    const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
+    struct stat file;
+    if (fd < 0 || fstat(fd, &file) != 0) broken("open");
+    const auto size = static_cast<std::size_t>(file.st_size);
+    void *memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (memory == MAP_FAILED) broken("mmap");
+    close(fd);
+    return Segment::open_or_create_over(name, memory, size);
+}
+
 static std::string segment_command(const std::string &verb, Words &words) {
     const auto is_now = [](Segment made) { segment = std::make_unique<Segment>(std::move(made)); };
     if (verb == "create") {
@@ -649,6 +664,9 @@ static std::string segment_command(const std::string &verb, Words &words) {
         is_now(Segment::open(words.word()));
     } else if (verb == "anonymous") {
         is_now(Segment::create_anonymous(SegmentOptions().limit(static_cast<std::uint64_t>(words.number()))));
+    } else if (verb == "over") {
+        const std::string name = words.word();
+        is_now(over_memory(name, words.word()));
     } else if (verb == "receive") {
         is_now(Segment::receive_over(socket_fd));
     } else if (verb == "inherited") {

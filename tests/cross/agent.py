@@ -1,6 +1,7 @@
 """The agent in Python; `main.rs` says what it understands."""
 
 import ctypes
+import mmap
 import os
 import queue
 import selectors
@@ -195,6 +196,11 @@ class Agent:
             self.segment = sc.Segment.open(words.word())
         elif verb == "anonymous":
             self.segment = sc.Segment.anonymous(limit=words.number())
+        elif verb == "over":
+            name, path = words.word(), words.word()
+            with open(path, "r+b") as file:
+                memory = mmap.mmap(file.fileno(), 0)
+            self.segment = sc.Segment.open_or_create_over(name, memory)
         elif verb == "is_anonymous":
             return flag(self.segment.is_anonymous())
         elif verb == "send":

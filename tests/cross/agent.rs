@@ -1,6 +1,7 @@
 //! The agent in Rust; `main.rs` says what it understands.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -8,6 +9,7 @@ use std::process::Command;
 use std::str::FromStr;
 
 use bytemuck::{Pod, Zeroable};
+use memmap2::MmapRaw;
 use sharecell::*;
 
 use crate::data::{decode, encode};
@@ -379,6 +381,18 @@ impl Agent {
             }
             "anonymous" => {
                 self.segment = Some(Segment::options().limit(words.number()).create_anonymous()?);
+                Ok(String::new())
+            }
+            "over" => {
+                let (name, path) = (words.word(), words.word());
+                let file = File::options().read(true).write(true).open(path).expect("the memory's file");
+                let memory = MmapRaw::map_raw(&file).expect("mmap");
+                // SAFETY: the mapping is shared, is never unmapped, and only segments lie in the file.
+                let made = unsafe {
+                    Segment::options().open_or_create_over(name, memory.as_mut_ptr(), memory.len())
+                };
+                std::mem::forget(memory);
+                self.segment = Some(made?);
                 Ok(String::new())
             }
             "is_anonymous" => flag(self.segment().is_anonymous()),

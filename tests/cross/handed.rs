@@ -1,5 +1,8 @@
-//! Anonymous segments: handed over a Unix socket, and as a descriptor that a program inherits when another
-//! becomes it; and who hands on or receives is killed.
+//! Segments over memory that both have mapped, and anonymous ones: handed over a Unix socket, and as a descriptor that a
+//! program inherits when another becomes it; and who lays, hands on or receives one is killed.
+
+use std::fs::File;
+use std::path::PathBuf;
 
 use sharecell::ErrorKind::*;
 
@@ -14,6 +17,23 @@ fn anonymous(Pair { a, b, .. }: &mut Pair) {
     a.does("queue create q 4 0");
     a.does("lock create l");
     a.does("value create v i 07000000");
+}
+
+/// Both lay a segment over the memory in one file; whoever is second finds the first one's. Its name and the file.
+fn over(Pair { a, b, segment, .. }: &mut Pair) -> (String, PathBuf) {
+    let name = format!("{segment}-over");
+    let path = std::env::temp_dir().join(&name);
+    File::create(&path).and_then(|file| file.set_len(16 << 20)).expect("a file for the memory");
+    let command = format!("segment over {name} {}", path.display());
+    a.does("reset");
+    b.does("reset");
+    a.does(&command);
+    b.does(&command);
+    a.does("queue create q 4 0");
+    a.does("lock create l");
+    a.does("value create v i 07000000");
+    open(b);
+    (name, path)
 }
 
 fn open(agent: &mut Agent) {
@@ -80,6 +100,33 @@ pub fn cases() -> Vec<Case> {
             b.does("segment receive");
             open(b);
             b.says("value get v", "07000000");
+        }),
+        case("over memory that both have mapped", |pair| {
+            let (name, path) = over(pair);
+            let Pair { a, b, .. } = pair;
+            b.says("value add v 1", "07000000");
+            a.says("value get v", "08000000");
+            b.does("queue put q -1 *200000:7");
+            a.says("queue get q -1", "*200000:7");
+            b.says("lock acquire l -1", "clean");
+            a.fails("lock acquire l 0", WouldBlock);
+            b.does("lock release l");
+            a.does(&format!("segment unlink {name}"));
+            std::fs::remove_file(path).unwrap();
+        }),
+        case("over memory, and who laid it is killed", |pair| {
+            let (name, path) = over(pair);
+            let Pair { a, b, .. } = pair;
+            a.says("lock acquire l -1", "clean");
+            b.does("queue put q -1 01");
+            a.ask("queue recv q -1");
+            b.tell("lock acquire l -1");
+            a.kill();
+            b.hears("died");
+            b.does("lock release l");
+            b.says("queue get q -1", "01");
+            b.does(&format!("segment unlink {name}"));
+            std::fs::remove_file(path).unwrap();
         }),
         case("who has handed it on is killed", |pair| {
             anonymous(pair);
