@@ -4,6 +4,7 @@ use std::ffi::c_void;
 
 use crate::error::{ErrorKind, Result, fail};
 use crate::queue::ring::{Claim, Ring};
+pub(super) use crate::queue::too_small;
 
 /// An item or message that was taken and lies where it was put, to be read there and given back with the
 /// function of its queue or pipe. Copies of this struct mean the same item. In a forked child it is the
@@ -140,11 +141,6 @@ pub(super) unsafe fn copy_out(
     unsafe { std::ptr::copy_nonoverlapping(claim.data, place.as_mut_ptr(), claim.len) };
     ring.release(claim, false);
     Ok(super::SHC_OK)
-}
-
-pub(super) fn too_small(len: usize, room: usize) -> crate::error::Error {
-    let text = format!("the item has {len} bytes, the buffer {room}; it is still there");
-    crate::error::Error::new(ErrorKind::BufferTooSmall, text)
 }
 
 /// Commits a place.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::error::{Result, fail};
 use crate::queue::ring::copy_to;
-use crate::queue::{Queue, QueueOptions};
+use crate::queue::{Queue, QueueOptions, Sink};
 use crate::segment::Segment;
 use crate::sys::clock::Deadline;
 
@@ -215,28 +215,33 @@ pub unsafe extern "C" fn shc_queue_get_many(
     guard(|| unsafe {
         let count = Out::new(count)?;
         let queue = shc_queue::borrow(queue)?;
-        let mut buffer = bytes_mut(buffer, size)?;
+        let buffer = bytes_mut(buffer, size)?;
         if lens.is_null() && max != 0 {
             fail!(InvalidArgument, "a list of {max} lengths is NULL");
         }
-        let mut deadline = deadline(timeout_ns)?;
-        let mut got = 0;
-        while got < max {
-            let item = queue.take_claim(false, deadline);
-            let mut len = 0;
-            match item.and_then(|claim| copy_out(&queue.ring(), &claim, buffer, &mut len)) {
-                Ok(_) => {
-                    lens.add(got).write_unaligned(len);
-                    buffer = &mut buffer[len..];
-                    got += 1;
-                }
-                Err(e) if got == 0 => return Err(e),
-                Err(_) => break,
-            }
-            deadline = Deadline::Now;
-        }
-        count.set(got)
+        count.set(queue.get_run(max, deadline(timeout_ns)?, &mut Packed { buffer, lens })?)
     })
+}
+
+/// A buffer for items one behind the other, and a list of at least as many lengths as are got.
+struct Packed<'a> {
+    buffer: &'a mut [u8],
+    lens: *mut usize,
+}
+
+impl Sink for Packed<'_> {
+    fn room(&self) -> usize {
+        self.buffer.len()
+    }
+    fn take(&mut self, item: &[u8]) {
+        let taken = copy_to(item, self.buffer);
+        self.buffer = &mut std::mem::take(&mut self.buffer)[taken..];
+        // SAFETY: the caller of shc_queue_get_many vouches for the list.
+        unsafe {
+            self.lens.write_unaligned(taken);
+            self.lens = self.lens.add(1);
+        }
+    }
 }
 
 /// Calls `take` with the bytes of up to `max` items that are there, oldest first, waiting for the first; how many were
@@ -257,23 +262,29 @@ pub unsafe extern "C" fn shc_queue_get_with(
         let Some(take) = take else { fail!(InvalidArgument, "the function that takes items is NULL") };
         let mut deadline = deadline(timeout_ns)?;
         let ring = queue.ring();
-        let mut got = 0;
+        let (mut got, mut end) = (0, Ok(()));
         while got < max {
             match queue.take_claim(false, deadline) {
                 Ok(claim) if take(userdata, claim.data.cast_const().cast(), claim.len) => {
-                    ring.release(&claim, false);
+                    ring.release_silently(&claim, false);
                     got += 1;
                 }
                 Ok(claim) => {
                     ring.untake(&claim);
                     break;
                 }
-                Err(e) if got == 0 => return Err(e),
-                Err(_) => break,
+                Err(e) => {
+                    end = Err(e);
+                    break;
+                }
             }
             deadline = Deadline::Now;
         }
-        count.set(got)
+        if got > 0 {
+            ring.after_release(got as u32);
+            end = Ok(());
+        }
+        end.and_then(|()| count.set(got))
     })
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 pub use typed::TypedQueue;
 
-use crate::error::{ErrorKind, Result, fail};
+use crate::error::{Error, ErrorKind, Result, fail};
 use crate::layout::{Kind, Spec};
 use crate::segment::Segment;
 use crate::segment::handle::{Handle, Part, Request, Verb};
@@ -85,6 +85,29 @@ pub struct Queue {
     handle: Handle,
     shape: Shape,
     epoch: AtomicU64,
+}
+
+/// Where a batch of items goes.
+pub(crate) trait Sink {
+    /// The longest item for which there is room.
+    fn room(&self) -> usize;
+    /// Copies an item, for which there is room.
+    fn take(&mut self, item: &[u8]);
+}
+
+impl Sink for Vec<Vec<u8>> {
+    fn room(&self) -> usize {
+        usize::MAX
+    }
+    fn take(&mut self, item: &[u8]) {
+        self.push(item.to_vec());
+    }
+}
+
+/// What a getter is told whose buffer is too small for the oldest item.
+pub(crate) fn too_small(len: usize, room: usize) -> Error {
+    let text = format!("the item has {len} bytes, the buffer {room}; it is still there");
+    Error::new(ErrorKind::BufferTooSmall, text)
 }
 
 /// In the head of a joinable queue.
@@ -167,11 +190,11 @@ impl Queue {
     }
 
     #[cold]
-    fn explain(&self, e: crate::error::Error) -> crate::error::Error {
+    fn explain(&self, e: Error) -> Error {
         match e.kind() {
             ErrorKind::TooLarge => {
                 let text = format!("{} holds {e}", self.handle.describe());
-                crate::error::Error::new(ErrorKind::TooLarge, text)
+                Error::new(ErrorKind::TooLarge, text)
             }
             ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted | ErrorKind::Closed => e,
             _ => e.of(self.handle.describe()),
@@ -319,19 +342,54 @@ impl Queue {
         self.ring().get_soon(self.handle.me()?, &self.epoch, room, deadline, read)
     }
 
-    /// Gets up to `max` items that are there, waiting until `deadline` for the first.
+    /// Gets up to `max` items that are there, waiting until `deadline` for the first. Putters are woken once for all
+    /// of them.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get), but only when nothing was got.
     pub fn get_many_until(&self, max: usize, deadline: Deadline) -> Result<Vec<Vec<u8>>> {
         let mut items = Vec::new();
-        let mut deadline = deadline;
-        while items.len() < max {
-            match self.get_until(deadline) {
-                Ok(item) => items.push(item),
-                Err(e) if items.is_empty() => return Err(e),
-                Err(_) => break,
-            }
-            deadline = Deadline::Now;
-        }
+        self.get_run(max, deadline, &mut items)?;
         Ok(items)
+    }
+
+    /// Gets up to `max` items that are there into `sink`, waiting until `deadline` for the first; how many were got.
+    /// It ends before an item for which there is no room.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get), and `BufferTooSmall`, but only when nothing was got.
+    pub(crate) fn get_run(&self, max: usize, deadline: Deadline, sink: &mut impl Sink) -> Result<usize> {
+        let ring = self.ring();
+        let me = self.handle.me()?;
+        let (mut got, mut end) = (0, Ok(()));
+        while got < max && end.is_ok() {
+            let room = sink.room();
+            if ring.get_silently(me, &self.epoch, room, |item| sink.take(item)).is_some() {
+                got += 1;
+                continue;
+            }
+            let deadline = if got == 0 { deadline } else { Deadline::Now };
+            end = self.get_into(deadline, sink);
+            got += usize::from(end.is_ok());
+        }
+        if got > 0 {
+            ring.after_release(got as u32);
+            end = Ok(());
+        }
+        end.map(|()| got)
+    }
+
+    /// Gets an item into `sink`, and wakes nobody.
+    fn get_into(&self, deadline: Deadline, sink: &mut impl Sink) -> Result<()> {
+        let item = self.take(false, deadline)?;
+        let (len, room) = (item.len(), sink.room());
+        if len > room {
+            item.untake();
+            return Err(too_small(len, room));
+        }
+        sink.take(&item);
+        item.release_silently();
+        Ok(())
     }
 
     /// Up to `max` items, waiting for the first.
@@ -541,6 +599,14 @@ impl<'a> Item<'a> {
     pub(crate) fn untake(self) {
         if self.ring.is_me(self.me) {
             self.ring.untake(&self.claim);
+        }
+        std::mem::forget(self);
+    }
+
+    /// What dropping it does, but wakes nobody; see [`Ring::after_release`].
+    fn release_silently(self) {
+        if self.ring.is_me(self.me) {
+            self.ring.release_silently(&self.claim, self.held);
         }
         std::mem::forget(self);
     }

@@ -594,8 +594,7 @@ impl<'a> Ring<'a> {
     fn skip(&self, ticket: u64) {
         let next = State::new(ticket.wrapping_add(self.shape.cells), 0, FREE);
         self.cell(ticket).state.store(next.0, Release);
-        self.wake_after_take();
-        self.tell_who_joins();
+        self.after_release(1);
     }
 
     /// Makes the first `len` bytes of a claim an item that getters can take. Wakes nobody; see
@@ -854,6 +853,20 @@ impl<'a> Ring<'a> {
         room: usize,
         read: impl FnOnce(&[u8]) -> R,
     ) -> Option<R> {
+        let result = self.get_silently(me, epoch, room, read)?;
+        self.wake_putters(1);
+        Some(result)
+    }
+
+    /// [`get_straight`](Self::get_straight) that wakes nobody; see [`after_release`](Self::after_release).
+    #[inline]
+    pub fn get_silently<R>(
+        &self,
+        me: Label,
+        epoch: &std::sync::atomic::AtomicU64,
+        room: usize,
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Option<R> {
         let head = self.head();
         if head.reopened.load(Acquire) != epoch.load(std::sync::atomic::Ordering::Relaxed) {
             return None;
@@ -879,7 +892,6 @@ impl<'a> Ring<'a> {
         let result = read(unsafe { std::slice::from_raw_parts(self.payload(ticket), len) });
         crate::atomic::payload(self.payload(ticket), false);
         cell.state.store(State::new(ticket.wrapping_add(self.shape.cells), 0, FREE).0, Release);
-        self.wake_after_take();
         Some(result)
     }
 
@@ -968,14 +980,27 @@ impl<'a> Ring<'a> {
     /// Gives a taken cell back: its item is done with, or, in a joinable queue, taken by this process.
     #[inline]
     pub fn release(&self, claim: &Claim, held: bool) {
-        if !self.shape.joinable {
-            return self.free(claim, held);
-        }
+        self.release_silently(claim, held);
+        self.after_release(1);
+    }
+
+    /// [`release`](Self::release) that wakes nobody; see [`after_release`](Self::after_release).
+    #[inline]
+    pub fn release_silently(&self, claim: &Claim, held: bool) {
         // Counted before the cell is free, so that it is unfinished in one place or the other.
-        if !held && let (Ok(join), Ok(me)) = (Join::over(self.part, self.shape), self.me()) {
+        if self.shape.joinable
+            && !held
+            && let (Ok(join), Ok(me)) = (Join::over(self.part, self.shape), self.me())
+        {
             let _ = join.take(me);
         }
         self.free(claim, held);
+    }
+
+    /// Wakes those who wait for `n` cells that were given back: once for a batch.
+    #[inline]
+    pub fn after_release(&self, n: u32) {
+        self.wake_putters(n);
         self.tell_who_joins();
     }
 
@@ -1011,7 +1036,6 @@ impl<'a> Ring<'a> {
         {
             self.part.seg.free(&block);
         }
-        self.wake_after_take();
     }
 
     /// [`put_back`](Self::put_back) of an item that was not looked at: this delivery does not count.
@@ -1064,9 +1088,9 @@ impl<'a> Ring<'a> {
     }
 
     #[inline]
-    fn wake_after_take(&self) {
+    fn wake_putters(&self, n: u32) {
         let head = self.head();
-        head.space.notify(1);
+        head.space.notify(n);
         if head.closed.load(Relaxed) != 0 {
             // Getters wait for the last one to be done before they are told that nothing comes any more.
             head.items.notify(u32::MAX);

@@ -41,6 +41,50 @@ fn tickets_wrap() {
 }
 
 #[test]
+fn batches_of_values_take_what_is_there() {
+    let s = segment("batches");
+    let q = TypedQueue::<u32>::create(&s, "q", 4).unwrap();
+    let mut places = [0; 3];
+    assert_eq!(q.get_many_into(&mut places, Deadline::Now).unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert_eq!(q.get_many_into(&mut [], Deadline::Never).unwrap(), 0);
+    assert_eq!(q.put_many_until(&[1, 2, 3, 4, 5], Deadline::Now).unwrap(), 4);
+    assert_eq!((q.get_many_into(&mut places, Deadline::Never).unwrap(), places), (3, [1, 2, 3]));
+    assert_eq!(q.put_many(&[6, 7]).unwrap(), 2);
+    assert_eq!(q.get_many(9).unwrap(), [4, 6, 7]);
+    q.put(8).unwrap();
+    assert_eq!((q.get_many_into(&mut places, Deadline::Never).unwrap(), places), (1, [8, 2, 3]));
+    q.as_bytes().shutdown();
+    assert_eq!(q.get_many(1).unwrap_err().kind(), ErrorKind::Closed);
+}
+
+#[test]
+fn a_batch_ends_before_an_item_without_room() {
+    /// Room for so many bytes in all.
+    struct Room(usize, Vec<u8>);
+    impl Sink for Room {
+        fn room(&self) -> usize {
+            self.0 - self.1.len()
+        }
+        fn take(&mut self, item: &[u8]) {
+            self.1.extend(item);
+        }
+    }
+    let s = segment("room");
+    // In cells, spilled, and counted.
+    for (len, joinable) in [(8, false), (500, false), (8, true)] {
+        let q = Queue::create(&s, &format!("q{len}{joinable}"), &QueueOptions::new(4).joinable(joinable))
+            .unwrap();
+        q.put_many((1..4).map(|fill| vec![fill; len])).unwrap();
+        let mut room = Room(2 * len + 1, Vec::new());
+        assert_eq!(q.get_run(9, Deadline::Never, &mut room).unwrap(), 2);
+        assert_eq!(room.1, [vec![1; len], vec![2; len]].concat());
+        assert_eq!(q.get_run(9, Deadline::Never, &mut room).unwrap_err().kind(), ErrorKind::BufferTooSmall);
+        let item = q.recv(Deadline::Now).unwrap();
+        assert_eq!((&item[..], item.deliveries()), (&vec![3; len][..], 1));
+    }
+}
+
+#[test]
 fn a_held_item_survives_the_wrap() {
     let s = segment("held");
     let q = queue_from(&s, "q", 4, (1 << 49) - 9);

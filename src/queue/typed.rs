@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use super::{Queue, QueueOptions};
+use super::{Queue, QueueOptions, Sink};
 use crate::cell::Element;
 use crate::error::{ErrorKind, Result};
 use crate::segment::Segment;
@@ -14,6 +14,27 @@ use crate::sys::clock::Deadline;
 pub struct TypedQueue<T: Element> {
     queue: Queue,
     element: PhantomData<fn(T) -> T>,
+}
+
+/// Items that are read as values.
+struct Values<T, F> {
+    take: F,
+    /// Whether one of them is no such value.
+    foreign: bool,
+    element: PhantomData<fn(T)>,
+}
+
+impl<T: Element, F: FnMut(T)> Sink for Values<T, F> {
+    fn room(&self) -> usize {
+        usize::MAX
+    }
+    #[inline]
+    fn take(&mut self, item: &[u8]) {
+        match bytemuck::checked::try_pod_read_unaligned(item) {
+            Ok(value) => (self.take)(value),
+            Err(_) => self.foreign = true,
+        }
+    }
 }
 
 impl<T: Element> TypedQueue<T> {
@@ -55,7 +76,12 @@ impl<T: Element> TypedQueue<T> {
         self.queue.put_timeout(bytemuck::bytes_of(&value), timeout)
     }
 
-    /// Puts values in order until `deadline`; how many were put.
+    /// Puts values in order, waiting for room; how many were put.
+    pub fn put_many(&self, values: &[T]) -> Result<usize> {
+        self.put_many_until(values, Deadline::Never)
+    }
+
+    /// Puts values in order until `deadline`; how many were put. Errors as for [`Queue::put_many_until`].
     pub fn put_many_until(&self, values: &[T], deadline: Deadline) -> Result<usize> {
         self.queue.put_many_until(values.iter().map(bytemuck::bytes_of), deadline)
     }
@@ -86,6 +112,36 @@ impl<T: Element> TypedQueue<T> {
             None => read(&self.queue.take(false, deadline)?),
         };
         value.ok_or_else(Self::foreign)
+    }
+
+    /// Gets values that are there into the first places of `values`, waiting until `deadline` for the first; how many
+    /// were got. Putters are woken once for all of them.
+    ///
+    /// # Errors
+    /// As for [`Queue::get`], but only when nothing was got.
+    pub fn get_many_into(&self, values: &mut [T], deadline: Deadline) -> Result<usize> {
+        let max = values.len();
+        let mut places = values.iter_mut();
+        self.get_run(max, deadline, |value| *places.next().expect("at most as many are got") = value)
+    }
+
+    /// Gets up to `max` values that are there, waiting until `deadline` for the first; errors as for
+    /// [`get_many_into`](Self::get_many_into).
+    pub fn get_many_until(&self, max: usize, deadline: Deadline) -> Result<Vec<T>> {
+        let mut values = Vec::new();
+        self.get_run(max, deadline, |value| values.push(value))?;
+        Ok(values)
+    }
+
+    /// Gets up to `max` values, waiting for the first.
+    pub fn get_many(&self, max: usize) -> Result<Vec<T>> {
+        self.get_many_until(max, Deadline::Never)
+    }
+
+    fn get_run(&self, max: usize, deadline: Deadline, take: impl FnMut(T)) -> Result<usize> {
+        let mut values = Values { take, foreign: false, element: PhantomData };
+        let got = self.queue.get_run(max, deadline, &mut values)?;
+        if values.foreign { Err(Self::foreign()) } else { Ok(got) }
     }
 
     #[cold]
