@@ -19,11 +19,11 @@ pub struct Mutation {
 /// Each names the model that must notice it. A place that is not there any more fails the run.
 #[rustfmt::skip]
 const MUTATIONS: &[Mutation] = &[
-    mutation("a put's commit is relaxed", "a queue of one, wrapping", ("src/queue/ring.rs", "cell.state.store(State::new(ticket, 0, FULL).0, Release)", 0), Relaxed),
-    mutation("a getter's look at a cell is relaxed", "a queue of one, wrapping", ("src/queue/ring.rs", "if cell.state.load(Acquire) != full.0", 0), Relaxed),
-    mutation("a putter's claim does not compare", "two putters, one getter", ("src/queue/ring.rs", "|| cell.state.cas(free.0, State::new(ticket, me, WRITING).0).is_err()", 0), Blind),
-    mutation("a getter's claim does not compare", "one putter, two getters", ("src/queue/ring.rs", "if cell.state.cas(full.0, State::new(ticket, me, READING).0).is_err()", 0), Blind),
-    mutation("a getter does not look again at what it passed over", "a queue of two, wrapping, nothing overtakes", ("src/queue/ring.rs", "let seen = self.state(*t);", 0), Answer(0)),
+    mutation("a put's commit is relaxed", "a queue of one, wrapping", ("src/queue/ring/put.rs", "cell.state.store(State::new(ticket, 0, FULL).0, Release)", 0), Relaxed),
+    mutation("a getter's look at a cell is relaxed", "a queue of one, wrapping", ("src/queue/ring/get.rs", "if cell.state.load(Acquire) != full.0", 0), Relaxed),
+    mutation("a putter's claim does not compare", "two putters, one getter", ("src/queue/ring/put.rs", "|| cell.state.cas(free.0, State::new(ticket, me, WRITING).0).is_err()", 0), Blind),
+    mutation("a getter's claim does not compare", "one putter, two getters", ("src/queue/ring/get.rs", "if cell.state.cas(full.0, State::new(ticket, me, READING).0).is_err()", 0), Blind),
+    mutation("a getter does not look again at what it passed over", "a queue of two, wrapping, nothing overtakes", ("src/queue/ring/get.rs", "let seen = self.state(*t);", 0), Answer(0)),
     mutation("who notifies does not fence", "an event", ("src/atomic.rs", " fence(SeqCst);", 0), Skip),
     mutation("who falls asleep does not fence", "an event", ("src/atomic.rs", " fence(SeqCst);", 1), Skip),
     mutation("who falls asleep as the flag is cleared is not woken", "an event that is cleared", ("src/wait.rs", "futex::wake(self.0.raw(), u32::MAX)", 0), Skip),

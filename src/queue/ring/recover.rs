@@ -1,0 +1,107 @@
+//! Giving back what the dead, or this process, left in cells.
+
+use super::state::{FREE, FULL, HELD, READING, State, WRITING};
+use super::{Ring, SPILLED, Side};
+use crate::atomic::{Acquire, Relaxed, SeqCst, fence};
+use crate::queue::join::Join;
+use crate::segment::arena::{Block, Owner};
+use crate::wait::Label;
+
+impl Ring<'_> {
+    pub(super) fn reopen(&self) {
+        self.head().reopened.fetch_add(1, SeqCst); // after the cells, before the dead one's seat is free
+        self.wake_all();
+    }
+
+    /// Gives back what this process still holds, when it closes its last handle.
+    pub fn give_back(&self, me: Label, side: Side) {
+        if (0..self.shape.cells).any(|index| self.state(index).is_held_by(me, side)) {
+            self.recover_side(me, side);
+        }
+    }
+
+    /// Gives back what `dead` held. Idempotent; several may do it at once.
+    pub fn recover(&self, dead: Label) {
+        self.recover_side(dead, Side::Both);
+    }
+
+    fn recover_side(&self, dead: Label, side: Side) {
+        for index in 0..self.shape.cells {
+            let seen = self.state(index);
+            if seen.is_held_by(dead, side) {
+                self.recover_cell(index, seen, dead);
+            }
+        }
+        self.reopen();
+        if self.shape.joinable
+            && let Ok(join) = Join::over(self.part, self.shape)
+        {
+            join.recover(dead);
+        }
+    }
+
+    fn recover_cell(&self, index: u64, mut seen: State, dead: Label) {
+        loop {
+            let ticket = seen.ticket(self.head().tail.load(Acquire));
+            let reference = self.reference(index).load(Relaxed);
+            let spilled = self.cell(index).flags.load(Relaxed) & SPILLED != 0;
+            fence(Acquire);
+            // Unchanged: the reference is this claim's, for only the dead one wrote it.
+            if self.state(index) != seen {
+                return;
+            }
+            let block = self.part.seg.block(reference);
+            let next = match seen.state() {
+                WRITING => {
+                    if let Ok(block) = block
+                        && block.move_on(self.owner(ticket), Owner::Free)
+                    {
+                        self.part.seg.freed(&block);
+                    }
+                    State::new(ticket.wrapping_add(self.shape.cells), 0, FREE)
+                }
+                READING | HELD => {
+                    if let Ok(block) = block
+                        && spilled
+                    {
+                        block.move_on(Owner::Participant(dead), self.owner(ticket));
+                    }
+                    State::new(ticket, 0, FULL)
+                }
+                _ => return,
+            };
+            if self.cas(index, seen, next) {
+                return;
+            }
+            // A putter may have moved a HELD cell on; anything else means that somebody else was faster.
+            seen = self.state(index);
+            if seen.label() != dead || seen.state() != HELD {
+                return;
+            }
+        }
+    }
+
+    /// Frees the blocks of all payloads, when nobody has the ring open any more.
+    pub fn free_blocks(&self) {
+        for index in 0..self.shape.cells {
+            let seen = self.state(index);
+            if seen.state() != FULL || self.cell(index).flags.load(Relaxed) & SPILLED == 0 {
+                continue;
+            }
+            if let Ok(block) = self.part.seg.block(self.reference(index).load(Relaxed)) {
+                // A getter's death may have left the label of an earlier ticket; the cell is what counts.
+                self.free_if_ours(&block, index);
+            }
+        }
+    }
+
+    fn free_if_ours(&self, block: &Block<'_>, index: u64) {
+        let near = self.head().tail.load(Acquire);
+        let ticket = self.state(index).ticket(near);
+        let numbered = self.cell(index).number.load(Relaxed);
+        if block.is(self.owner(ticket)) || block.is(self.owner(numbered)) {
+            block.give(Owner::Free);
+            self.part.seg.freed(block);
+        }
+    }
+}
