@@ -1209,7 +1209,8 @@ shc_status shc_queue_get(const shc_queue *queue, void *buffer, size_t size, int6
 /**
  * Gets up to `max` items that are there, waiting for the first, one behind the other into a buffer; their
  * lengths go to `lens`, which has room for `max`, and their number to `count`. It ends before an item for
- * which the buffer has no room.
+ * which the buffer has no room. Up to 64 are given back together when all are copied: if this process dies before, they
+ * are delivered again.
  */
 shc_status shc_queue_get_many(const shc_queue *queue,
                               void *buffer,
@@ -1223,6 +1224,7 @@ shc_status shc_queue_get_many(const shc_queue *queue,
  * Calls `take` with the bytes of up to `max` items that are there, oldest first, waiting for the first; how many were
  * got goes to `count`. The bytes lie where they were put, for as long as the call of `take` lasts, which must neither
  * wait nor leave by other ways than returning: true if the item is got, false if it and those behind it are to stay.
+ * A death is as for shc_queue_get_many.
  */
 shc_status shc_queue_get_with(const shc_queue *queue,
                               size_t max,

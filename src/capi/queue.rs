@@ -12,7 +12,6 @@ use crate::error::{Result, fail};
 use crate::queue::ring::copy_to;
 use crate::queue::{Queue, QueueOptions, Sink};
 use crate::segment::Segment;
-use crate::sys::clock::Deadline;
 
 /// A bounded first-in, first-out queue of byte strings, for any number of putters and getters. Any thread may
 /// use it, and so may a forked child. Close it with shc_queue_close.
@@ -201,7 +200,8 @@ pub unsafe extern "C" fn shc_queue_get(
 
 /// Gets up to `max` items that are there, waiting for the first, one behind the other into a buffer; their
 /// lengths go to `lens`, which has room for `max`, and their number to `count`. It ends before an item for
-/// which the buffer has no room.
+/// which the buffer has no room. Up to 64 are given back together when all are copied: if this process dies before, they
+/// are delivered again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shc_queue_get_many(
     queue: *const shc_queue,
@@ -233,7 +233,7 @@ impl Sink for Packed<'_> {
     fn room(&self) -> usize {
         self.buffer.len()
     }
-    fn take(&mut self, item: &[u8]) {
+    fn take(&mut self, item: &[u8]) -> bool {
         let taken = copy_to(item, self.buffer);
         self.buffer = &mut std::mem::take(&mut self.buffer)[taken..];
         // SAFETY: the caller of shc_queue_get_many vouches for the list.
@@ -241,12 +241,14 @@ impl Sink for Packed<'_> {
             self.lens.write_unaligned(taken);
             self.lens = self.lens.add(1);
         }
+        true
     }
 }
 
 /// Calls `take` with the bytes of up to `max` items that are there, oldest first, waiting for the first; how many were
 /// got goes to `count`. The bytes lie where they were put, for as long as the call of `take` lasts, which must neither
 /// wait nor leave by other ways than returning: true if the item is got, false if it and those behind it are to stay.
+/// A death is as for shc_queue_get_many.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shc_queue_get_with(
     queue: *const shc_queue,
@@ -260,32 +262,21 @@ pub unsafe extern "C" fn shc_queue_get_with(
         let count = Out::new(count)?;
         let queue = shc_queue::borrow(queue)?;
         let Some(take) = take else { fail!(InvalidArgument, "the function that takes items is NULL") };
-        let mut deadline = deadline(timeout_ns)?;
-        let ring = queue.ring();
-        let (mut got, mut end) = (0, Ok(()));
-        while got < max {
-            match queue.take_claim(false, deadline) {
-                Ok(claim) if take(userdata, claim.data.cast_const().cast(), claim.len) => {
-                    ring.release_silently(&claim, false);
-                    got += 1;
-                }
-                Ok(claim) => {
-                    ring.untake(&claim);
-                    break;
-                }
-                Err(e) => {
-                    end = Err(e);
-                    break;
-                }
-            }
-            deadline = Deadline::Now;
-        }
-        if got > 0 {
-            ring.after_release(got as u32);
-            end = Ok(());
-        }
-        end.and_then(|()| count.set(got))
+        let take = |item: &[u8]| take(userdata, item.as_ptr().cast(), item.len());
+        count.set(queue.get_run(max, deadline(timeout_ns)?, &mut Callback(take))?)
     })
+}
+
+/// A caller's function that takes items where they lie.
+struct Callback<F>(F);
+
+impl<F: FnMut(&[u8]) -> bool> Sink for Callback<F> {
+    fn room(&self) -> usize {
+        usize::MAX
+    }
+    fn take(&mut self, item: &[u8]) -> bool {
+        (self.0)(item)
+    }
 }
 
 /// Takes the oldest item in place; it must be given back with shc_queue_release or shc_queue_put_back. It costs

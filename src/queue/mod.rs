@@ -91,16 +91,61 @@ pub struct Queue {
 pub(crate) trait Sink {
     /// The longest item for which there is room.
     fn room(&self) -> usize;
-    /// Copies an item, for which there is room.
-    fn take(&mut self, item: &[u8]);
+    /// Copies an item, for which there is room; false if it is to stay where it is.
+    fn take(&mut self, item: &[u8]) -> bool;
 }
 
 impl Sink for Vec<Vec<u8>> {
     fn room(&self) -> usize {
         usize::MAX
     }
-    fn take(&mut self, item: &[u8]) {
+    fn take(&mut self, item: &[u8]) -> bool {
         self.push(item.to_vec());
+        true
+    }
+}
+
+/// How many items of a batch are given back together at the most, so that who waits for room need not wait long.
+const RUN: usize = 64;
+
+/// Items that were copied, and are given back together when all are: until then a death redelivers them.
+struct Run<'a> {
+    ring: Ring<'a>,
+    /// The tickets of those that were taken the straight way.
+    straight: Vec<u64>,
+    others: Vec<Claim>,
+}
+
+impl<'a> Run<'a> {
+    fn new(ring: Ring<'a>, max: usize) -> Self {
+        Self { ring, straight: Vec::with_capacity(max.min(RUN)), others: Vec::new() }
+    }
+
+    #[inline]
+    fn push(&mut self, claim: Claim, straight: bool) {
+        if straight {
+            self.straight.push(claim.ticket);
+        } else {
+            self.others.push(claim);
+        }
+        if self.straight.len() + self.others.len() == RUN {
+            self.give_back();
+        }
+    }
+
+    fn give_back(&mut self) {
+        let count = self.straight.len() + self.others.len();
+        self.straight.drain(..).for_each(|ticket| self.ring.free_straight(ticket));
+        self.others.drain(..).for_each(|claim| self.ring.release_silently(&claim, false));
+        if count > 0 {
+            self.ring.after_release(count as u32);
+        }
+    }
+}
+
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        self.give_back();
     }
 }
 
@@ -342,8 +387,8 @@ impl Queue {
         self.ring().get_soon(self.handle.me()?, &self.epoch, room, deadline, read)
     }
 
-    /// Gets up to `max` items that are there, waiting until `deadline` for the first. Putters are woken once for all
-    /// of them.
+    /// Gets up to `max` items that are there, waiting until `deadline` for the first. Up to 64 are given back together
+    /// when all are copied: if this process dies before, they are delivered again. Putters are woken once for them.
     ///
     /// # Errors
     /// As for [`get`](Self::get), but only when nothing was got.
@@ -354,42 +399,40 @@ impl Queue {
     }
 
     /// Gets up to `max` items that are there into `sink`, waiting until `deadline` for the first; how many were got.
-    /// It ends before an item for which there is no room.
+    /// It ends before an item for which there is no room, or that `sink` refuses.
     ///
     /// # Errors
     /// As for [`get`](Self::get), and `BufferTooSmall`, but only when nothing was got.
     pub(crate) fn get_run(&self, max: usize, deadline: Deadline, sink: &mut impl Sink) -> Result<usize> {
         let ring = self.ring();
         let me = self.handle.me()?;
+        let mut run = Run::new(ring, max);
         let (mut got, mut end) = (0, Ok(()));
         while got < max && end.is_ok() {
             let room = sink.room();
-            if ring.get_silently(me, &self.epoch, room, |item| sink.take(item)).is_some() {
-                got += 1;
-                continue;
-            }
-            let deadline = if got == 0 { deadline } else { Deadline::Now };
-            end = self.get_into(deadline, sink);
-            got += usize::from(end.is_ok());
+            let straight = ring.take_straight(me, &self.epoch, room);
+            let claim = match straight {
+                Some(claim) => Ok(claim),
+                None => self.take_claim(false, if got == 0 { deadline } else { Deadline::Now }),
+            };
+            end = match claim {
+                Err(e) => Err(e),
+                Ok(claim) if claim.len > room => {
+                    ring.untake(&claim);
+                    Err(too_small(claim.len, room))
+                }
+                Ok(claim) if !sink.take(claim.bytes()) => {
+                    ring.untake(&claim);
+                    break;
+                }
+                Ok(claim) => {
+                    run.push(claim, straight.is_some());
+                    got += 1;
+                    Ok(())
+                }
+            };
         }
-        if got > 0 {
-            ring.after_release(got as u32);
-            end = Ok(());
-        }
-        end.map(|()| got)
-    }
-
-    /// Gets an item into `sink`, and wakes nobody.
-    fn get_into(&self, deadline: Deadline, sink: &mut impl Sink) -> Result<()> {
-        let item = self.take(false, deadline)?;
-        let (len, room) = (item.len(), sink.room());
-        if len > room {
-            item.untake();
-            return Err(too_small(len, room));
-        }
-        sink.take(&item);
-        item.release_silently();
-        Ok(())
+        if got > 0 { Ok(got) } else { end.map(|()| got) }
     }
 
     /// Up to `max` items, waiting for the first.
@@ -603,14 +646,6 @@ impl<'a> Item<'a> {
         std::mem::forget(self);
     }
 
-    /// What dropping it does, but wakes nobody; see [`Ring::after_release`].
-    fn release_silently(self) {
-        if self.ring.is_me(self.me) {
-            self.ring.release_silently(&self.claim, self.held);
-        }
-        std::mem::forget(self);
-    }
-
     /// Lets somebody else have the item, as this process's death would.
     pub fn put_back(self) {
         if self.ring.is_me(self.me) {
@@ -623,9 +658,7 @@ impl<'a> Item<'a> {
 impl Deref for Item<'_> {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
-        // SAFETY: the claim's bytes are mapped as long as the ring is borrowed, and nobody writes to them
-        // before the cell is released.
-        unsafe { std::slice::from_raw_parts(self.claim.data, self.claim.len) }
+        self.claim.bytes()
     }
 }
 

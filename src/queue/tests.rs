@@ -65,8 +65,9 @@ fn a_batch_ends_before_an_item_without_room() {
         fn room(&self) -> usize {
             self.0 - self.1.len()
         }
-        fn take(&mut self, item: &[u8]) {
+        fn take(&mut self, item: &[u8]) -> bool {
             self.1.extend(item);
+            true
         }
     }
     let s = segment("room");

@@ -29,11 +29,12 @@ impl<T: Element, F: FnMut(T)> Sink for Values<T, F> {
         usize::MAX
     }
     #[inline]
-    fn take(&mut self, item: &[u8]) {
+    fn take(&mut self, item: &[u8]) -> bool {
         match bytemuck::checked::try_pod_read_unaligned(item) {
             Ok(value) => (self.take)(value),
             Err(_) => self.foreign = true,
         }
+        true
     }
 }
 
@@ -115,7 +116,7 @@ impl<T: Element> TypedQueue<T> {
     }
 
     /// Gets values that are there into the first places of `values`, waiting until `deadline` for the first; how many
-    /// were got. Putters are woken once for all of them.
+    /// were got. A death and putters see it as they see [`Queue::get_many_until`].
     ///
     /// # Errors
     /// As for [`Queue::get`], but only when nothing was got.

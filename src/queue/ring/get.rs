@@ -176,31 +176,16 @@ impl Ring<'_> {
         ticket.map(|ticket| self.taken(ticket)).transpose()
     }
 
-    /// Takes the item at the head where that takes no more than reading it from its cell, and hands it to `read`;
-    /// `None` where something else is to be done, and nothing was. It is what [`take`](Self::take) and
-    /// [`release`](Self::release) come to then. Items longer than `room` are left where they are.
+    /// Takes the item at the head where that takes no more than claiming its cell; `None` where something else is to
+    /// be done, and nothing was. It is what [`take`](Self::take) comes to then. Items longer than `room` are left where
+    /// they are.
     #[inline]
-    pub fn get_straight<R>(
+    pub fn take_straight(
         &self,
         me: Label,
         epoch: &std::sync::atomic::AtomicU64,
         room: usize,
-        read: impl FnOnce(&[u8]) -> R,
-    ) -> Option<R> {
-        let result = self.get_silently(me, epoch, room, read)?;
-        self.wake_putters(1);
-        Some(result)
-    }
-
-    /// [`get_straight`](Self::get_straight) that wakes nobody; see [`after_release`](Self::after_release).
-    #[inline]
-    pub fn get_silently<R>(
-        &self,
-        me: Label,
-        epoch: &std::sync::atomic::AtomicU64,
-        room: usize,
-        read: impl FnOnce(&[u8]) -> R,
-    ) -> Option<R> {
+    ) -> Option<Claim> {
         let head = self.head();
         if head.reopened.load(Acquire) != epoch.load(std::sync::atomic::Ordering::Relaxed) {
             return None;
@@ -221,12 +206,35 @@ impl Ring<'_> {
         }
         Self::raise(&head.head, ticket.wrapping_add(1));
         prefetch(self.cell(ticket.wrapping_add(AHEAD)));
-        cell.deliveries.store(cell.deliveries.load(Relaxed).saturating_add(1), Relaxed);
-        // SAFETY: the payload has room for `short` bytes, and nobody writes to it while the cell is READING.
-        let result = read(unsafe { std::slice::from_raw_parts(self.payload(ticket), len) });
-        crate::atomic::payload(self.payload(ticket), false);
-        cell.state.store(State::new(ticket.wrapping_add(self.shape.cells), 0, FREE).0, Release);
+        let deliveries = cell.deliveries.load(Relaxed).saturating_add(1);
+        cell.deliveries.store(deliveries, Relaxed);
+        let number = cell.number.load(Relaxed);
+        Some(Claim { number, deliveries, ..Claim::new(ticket, self.payload(ticket), len, 0) })
+    }
+
+    /// Takes the item at the head, hands it to `read`, and gives its cell back, all by the straight way; `None` as for
+    /// [`take_straight`](Self::take_straight).
+    #[inline]
+    pub fn get_straight<R>(
+        &self,
+        me: Label,
+        epoch: &std::sync::atomic::AtomicU64,
+        room: usize,
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Option<R> {
+        let claim = self.take_straight(me, epoch, room)?;
+        let result = read(claim.bytes());
+        self.free_straight(claim.ticket);
+        self.wake_putters(1);
         Some(result)
+    }
+
+    /// Gives back what was [taken straight](Self::take_straight); wakes nobody.
+    #[inline]
+    pub fn free_straight(&self, ticket: u64) {
+        crate::atomic::payload(self.payload(ticket), false);
+        let next = State::new(ticket.wrapping_add(self.shape.cells), 0, FREE);
+        self.cell(ticket).state.store(next.0, Release);
     }
 
     /// [`get_straight`](Self::get_straight), also of an item that comes while it spins for it.

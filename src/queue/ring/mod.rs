@@ -157,6 +157,14 @@ impl Claim {
     fn new(ticket: u64, data: *mut u8, len: usize, block: u64) -> Self {
         Self { ticket, data, len, number: ticket, deliveries: 0, marks: 0, block }
     }
+
+    /// The bytes of an item that was taken and not given back.
+    #[inline]
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: who took the item has checked that its bytes are mapped, and they stay as they are until the cell is
+        // given back.
+        unsafe { std::slice::from_raw_parts(self.data, self.len) }
+    }
 }
 
 /// A ring in shared memory.
