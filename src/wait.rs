@@ -19,7 +19,7 @@
 //! Before it sleeps a waiter spins, for as long as that has paid in its thread: each spin that succeeds makes the next
 //! ones longer, up to about what a sleep costs, each that does not halves them, and a short sleep doubles them, for it
 //! could have been a spin. Who is woken from its own processor would spin in vain, and gives the processor away a few
-//! times instead. So who waits for slow ones soon sleeps at once. (The sequence number holds the waker's processor.)
+//! times instead, unless a stranger takes it then for long. So who waits for slow ones soon sleeps at once. (The sequence number holds the waker's processor.)
 //!
 //! At each tick a waiter does its part for the segment. One that knows whom it waits for (the holder of a
 //! lock, the writer of a cell) asks the kernel about exactly that participant, after 1 ms, then up to every
@@ -71,6 +71,9 @@ const FEWEST_PAUSES: u32 = 16;
 const MOST_YIELDS: u32 = 4;
 /// A sleep no longer than this would have been a spin.
 const SHORT_SLEEP: u64 = 64_000;
+/// How many waits go by without giving the processor away, when a stranger has taken it for longer than that: he keeps it
+/// for milliseconds, where who is woken from a sleep gets it at once.
+const SHUNNED: u32 = 1024;
 
 /// What came this soon, in pauses, was under way already, and more will come: it is no answer to what this thread did.
 const STREAM_PAUSES: u32 = 2;
@@ -90,6 +93,8 @@ struct Habit {
     stream: u32,
     /// How many waits go by without a spin before one is tried.
     doubts: u32,
+    /// How many waits go by before the processor is given away again.
+    shunned: u32,
 }
 
 thread_local! {
@@ -97,7 +102,7 @@ thread_local! {
 }
 
 impl Habit {
-    const SPINS: Self = Self { pauses: MOST_PAUSES, yields: 0, stream: 0, doubts: DOUBTS };
+    const SPINS: Self = Self { pauses: MOST_PAUSES, yields: 0, stream: 0, doubts: DOUBTS, shunned: 0 };
     const YIELDS: Self = Self { pauses: 0, yields: MOST_YIELDS, ..Self::SPINS };
 
     fn before(&mut self) {
@@ -107,6 +112,26 @@ impl Habit {
                 self.pauses = FEWEST_PAUSES;
             }
         }
+    }
+
+    /// Gives the processor away a few times, for as long as it comes back soon.
+    fn give_way<R>(&mut self, ready: &mut impl FnMut() -> Result<Option<R>>) -> Result<Option<R>> {
+        if self.shunned > 0 {
+            self.shunned -= 1;
+            return Ok(None);
+        }
+        for _ in 0..self.yields {
+            let given = now();
+            process::give_way();
+            if now() - given > SHORT_SLEEP {
+                self.shunned = SHUNNED;
+            }
+            let found = ready()?;
+            if found.is_some() || self.shunned > 0 {
+                return Ok(found);
+            }
+        }
+        Ok(None)
     }
 
     fn spin<R>(&mut self, ready: &mut impl FnMut() -> Result<Option<R>>) -> Result<Option<R>> {
@@ -141,12 +166,8 @@ pub fn spin<R>(mut ready: impl FnMut() -> Result<Option<R>>) -> Result<Option<R>
     let mut habit = HABIT.get();
     habit.before();
     let mut found = habit.spin(&mut ready)?;
-    for _ in 0..habit.yields {
-        if found.is_some() {
-            break;
-        }
-        process::give_way();
-        found = ready()?;
+    if found.is_none() {
+        found = habit.give_way(&mut ready)?;
     }
     HABIT.set(habit);
     Ok(found)
@@ -157,10 +178,11 @@ fn learn(slept: u64, same_processor: bool) {
     if slept > SHORT_SLEEP {
         return;
     }
-    let pauses = HABIT.get().pauses.max(FEWEST_PAUSES);
+    let Habit { pauses, shunned, .. } = HABIT.get();
+    let pauses = pauses.max(FEWEST_PAUSES);
     HABIT.set(match same_processor {
-        true => Habit::YIELDS,
-        false => Habit { pauses: (pauses * 2).min(MOST_PAUSES), ..Habit::SPINS },
+        true => Habit { shunned, ..Habit::YIELDS },
+        false => Habit { pauses: (pauses * 2).min(MOST_PAUSES), shunned, ..Habit::SPINS },
     });
 }
 
