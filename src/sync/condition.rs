@@ -31,7 +31,8 @@ use crate::wait::{Label, WaitWord};
 pub struct ConditionCell {
     lock: RLockCell,
     waiters: AtomicU32,
-    pad: AtomicU32,
+    /// How many of the first places were ever taken: the others need no look. Raised before a place is taken.
+    used: AtomicU32,
     /// The number of the next waiter; only who holds the lock draws one.
     next: AtomicU64,
     pad_next: [AtomicU64; 6],
@@ -48,7 +49,7 @@ pub struct Waiter {
 }
 
 describe! { TABLE:
-    ConditionCell = 128 { lock @ 0, waiters @ 64, next @ 72 }
+    ConditionCell = 128 { lock @ 0, waiters @ 64, used @ 68, next @ 72 }
     Waiter = 64 { state @ 0, woken @ 8 }
 }
 
@@ -102,16 +103,16 @@ impl Condition {
     }
 
     fn get(segment: &Segment, name: &str, verb: Verb) -> Result<Self> {
-        let places = segment.attached().seats() * WAITERS_EACH;
+        let count = segment.attached().seats() * WAITERS_EACH;
         let spec = Spec { kind: Kind::Condition as u32, count: 1, ..Spec::default() };
-        let size = WAITERS + u64::from(places) * size_of::<Waiter>() as u64;
+        let size = WAITERS + u64::from(count) * size_of::<Waiter>() as u64;
         let request = Request { name, verb, role: 1, size, spec };
         let init = |cell: &ConditionCell, _: &Part<'_>| {
-            cell.waiters.store(places, Relaxed);
+            cell.waiters.store(count, Relaxed);
             Ok(())
         };
         let condition = Self { cell: Placed::get(segment.attached(), &request, init, |_| Ok(()))? };
-        if waiters(&condition.cell.handle().part(), &condition.cell).count() == 0 {
+        if places(&condition.cell.handle().part(), &condition.cell).count() == 0 {
             return Err(segment.attached().corrupted("a condition has no room for waiters"));
         }
         Ok(condition)
@@ -174,9 +175,7 @@ impl Condition {
         let number = self.cell.next.fetch_add(1, Relaxed);
         let mine = waiting(me, number);
         let part = self.cell.handle().part();
-        let Some(place) =
-            waiters(&part, &self.cell).find(|w| w.state.load(Relaxed) == 0 && w.state.cas(0, mine).is_ok())
-        else {
+        let Some(place) = take_place(&part, &self.cell, mine) else {
             fail!(LimitReached, "{}: too many wait for it", self.cell.handle().describe());
         };
         let depth = self.cell.lock.unlock_all(seg)?;
@@ -248,10 +247,26 @@ impl Condition {
     }
 }
 
-fn waiters<'a>(part: &Part<'a>, cell: &ConditionCell) -> impl Iterator<Item = &'a Waiter> {
+fn places<'a>(part: &Part<'a>, cell: &ConditionCell) -> impl Iterator<Item = &'a Waiter> {
     let count = u64::from(cell.waiters.load(Relaxed));
     let part = *part;
     (0..count).map_while(move |i| part.at::<Waiter>(WAITERS + i * size_of::<Waiter>() as u64).ok())
+}
+
+/// Takes the first free place; only who holds the lock does.
+fn take_place<'a>(part: &Part<'a>, cell: &ConditionCell, mine: u64) -> Option<&'a Waiter> {
+    let free = |place: &&Waiter| place.state.load(Relaxed) == 0;
+    let (index, place) = places(part, cell).enumerate().find(|(_, place)| free(place))?;
+    if cell.used.load(Relaxed) <= index as u32 {
+        cell.used.store(index as u32 + 1, Relaxed);
+    }
+    // The claim releases what was stored before it; others only free places.
+    place.state.cas(0, mine).is_ok().then_some(place)
+}
+
+/// The places in which somebody may wait.
+fn waiters<'a>(part: &Part<'a>, cell: &ConditionCell) -> impl Iterator<Item = &'a Waiter> {
+    places(part, cell).take(cell.used.load(Relaxed) as usize)
 }
 
 /// Notifies who has waited longest; false if nobody waits.
