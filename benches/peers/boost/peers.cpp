@@ -12,26 +12,33 @@ extern "C" {
 
 static_assert(sizeof(bip::interprocess_mutex) <= 128 && sizeof(bip::interprocess_semaphore) <= 128);
 
+static void work(volatile std::uint64_t *counter, std::uint64_t dwell)
+{
+    *counter = *counter + 1;
+    for (std::uint64_t i = 0; i < dwell; i++)
+        asm volatile("");
+}
+
 void boost_mutex_init(void *at) { new (at) bip::interprocess_mutex; }
 
-void boost_mutex_pairs(void *at, volatile std::uint64_t *counter, std::uint64_t count)
+void boost_mutex_pairs(void *at, volatile std::uint64_t *counter, std::uint64_t dwell, std::uint64_t count)
 {
     auto &mutex = *static_cast<bip::interprocess_mutex *>(at);
     for (std::uint64_t i = 0; i < count; i++) {
         mutex.lock();
-        *counter = *counter + 1;
+        work(counter, dwell);
         mutex.unlock();
     }
 }
 
 void boost_semaphore_init(void *at) { new (at) bip::interprocess_semaphore(1); }
 
-void boost_semaphore_pairs(void *at, volatile std::uint64_t *counter, std::uint64_t count)
+void boost_semaphore_pairs(void *at, volatile std::uint64_t *counter, std::uint64_t dwell, std::uint64_t count)
 {
     auto &semaphore = *static_cast<bip::interprocess_semaphore *>(at);
     for (std::uint64_t i = 0; i < count; i++) {
         semaphore.wait();
-        *counter = *counter + 1;
+        work(counter, dwell);
         semaphore.post();
     }
 }

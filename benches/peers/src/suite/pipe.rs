@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use sharecell::{Deadline, End, Pipe, PipeOptions};
 
 use crate::group::{Group, Sample};
-use crate::peers::queues::{Fifo, Rtrb, Typed, Words};
+use crate::peers::queues::{Fifo, Rtrb, Simplex, Typed, Words};
 use crate::peers::system::{Descriptors, PIPE, SOCKETPAIR};
 use crate::peers::{Scratch, queues::taken};
 use crate::suite::{queue, round};
@@ -15,7 +15,7 @@ use crate::trial::{self, Pin, Place, Report, Worker};
 
 pub fn groups<'a>() -> Vec<Group<'a>> {
     let mut small = Group::new("pipe.8", "Pipe, messages of 8 bytes", "messages/s");
-    small.add("sharecell Pipe", Place::Processes, |count| one_way(8, 1024, count).map(|s| rate(s, count)));
+    add::<Simplex>(&mut small);
     add::<Rtrb<1>>(&mut small);
     add::<Typed>(&mut small);
     add::<Descriptors<PIPE>>(&mut small);
@@ -43,10 +43,6 @@ pub fn sharecell(bytes: usize, count: u64) -> Result<Sample> {
     // Never more under way than fits the default segment.
     let capacity = ((256 << 20) / bytes as u64).clamp(2, 64);
     one_way(bytes, capacity, count).map(|ns| speed(ns, bytes, count))
-}
-
-fn rate(ns: f64, count: u64) -> Sample {
-    Sample::new(count as f64 / ns * 1e9, ns)
 }
 
 fn speed(ns: f64, bytes: usize, count: u64) -> Sample {

@@ -105,6 +105,18 @@ pub fn ask(worker: &Worker<'_>, count: u64, mut there_and_back: impl FnMut(u64) 
     });
 }
 
+/// One worker asks and the other answers, each by `put` and `get` of its own.
+pub fn ask_or_answer(worker: &Worker<'_>, count: u64, put: impl Fn(u64), get: impl Fn() -> u64) {
+    if worker.rank == 0 {
+        ask(worker, count, |n| {
+            put(n);
+            get()
+        });
+    } else {
+        answer(worker, count, || put(get()));
+    }
+}
+
 /// Worker 1: sends back what comes.
 pub fn answer(worker: &Worker<'_>, count: u64, mut echo: impl FnMut()) {
     let all = rounds(count) * ROUND * 2;
