@@ -5,10 +5,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::Settings;
 use crate::machine::NoiseMeter;
+use crate::suite::round;
 use crate::trial::Place;
 
 /// The levels at which a distribution is kept, in percent.
 pub const LEVELS: [f64; 11] = [0.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.9, 99.99, 100.0];
+
+/// A repeat during which others used more of the processors than this is done again.
+const DISTURBED: f64 = 0.05;
 
 /// What one trial gave.
 #[derive(Clone, Debug, Default)]
@@ -70,6 +74,12 @@ pub struct Table {
     pub rows: Vec<Row>,
     /// Who could not be measured, and why.
     pub absent: Vec<(String, String)>,
+    /// The part of the processors that others used meanwhile.
+    #[serde(default)]
+    pub others: f64,
+    /// What a line of memory took there and back between two processors, at each repeat: virtual ones move.
+    #[serde(default)]
+    pub line_ns: Vec<f64>,
 }
 
 impl Table {
@@ -83,6 +93,17 @@ impl Table {
         for (peer, why) in &self.absent {
             println!("    {peer:40} absent: {why}");
         }
+        println!("    {}", self.meanwhile());
+    }
+
+    /// What the machine did beside.
+    pub fn meanwhile(&self) -> String {
+        let (low, high) = self.line_ns.iter().fold((f64::INFINITY, 0.0), |(l, h), ns| (ns.min(l), ns.max(h)));
+        let line = match self.line_ns[..] {
+            [] => String::new(),
+            _ => format!("; a line of memory took {} to {} ns there and back", short(low), short(high)),
+        };
+        format!("meanwhile others used {:.1} % of the processors{line}", 100.0 * self.others)
     }
 
     pub fn row(&self, peer: &str) -> Option<&Row> {
@@ -134,14 +155,29 @@ impl<'a> Group<'a> {
         }
         // Those that decide themselves how much they do are the slow ones.
         let repeats = if settings.quick && self.fixed.is_some() { 1 } else { settings.repeats };
-        for _ in 0..repeats {
+        let (mut others, mut line_ns) = (Vec::new(), Vec::new());
+        // A repeat that others disturbed is done again, as often as there are repeats.
+        let mut patience = if self.fixed.is_some() { 0 } else { repeats };
+        while others.len() < repeats {
             noise.sample();
-            for (contestant, count, samples, broken) in present.iter_mut().filter(|p| p.3.is_none()) {
+            noise.watch();
+            let line = round::line_ns();
+            let mut once = Vec::new();
+            for (contestant, count, _, broken) in present.iter_mut().filter(|p| p.3.is_none()) {
                 match (contestant.trial)(*count) {
-                    Ok(sample) => samples.push(sample),
+                    Ok(sample) => once.push(sample),
                     Err(e) => *broken = Some(format!("{e:#}")),
                 }
             }
+            let used = noise.others();
+            if used > DISTURBED && patience > 0 {
+                patience -= 1;
+                continue;
+            }
+            others.push(used);
+            line_ns.extend(line);
+            let whole = present.iter_mut().filter(|p| p.3.is_none());
+            whole.zip(once).for_each(|(p, sample)| p.2.push(sample));
         }
         let mut rows = Vec::new();
         for (contestant, _, samples, broken) in present {
@@ -150,7 +186,15 @@ impl<'a> Group<'a> {
                 None => rows.push(row(contestant, &samples)),
             }
         }
-        Table { id: self.id.clone(), title: self.title.clone(), unit: self.unit.into(), rows, absent }
+        Table {
+            id: self.id.clone(),
+            title: self.title.clone(),
+            unit: self.unit.into(),
+            rows,
+            absent,
+            others: median(others),
+            line_ns,
+        }
     }
 
     /// The number of operations with which a trial takes about as long as wanted. Also warms up.

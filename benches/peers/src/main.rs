@@ -137,8 +137,8 @@ fn run(mut settings: Settings) -> Result<()> {
     std::fs::write(&settings.out, text).with_context(|| format!("writing {}", settings.out.display()))?;
     let n = &results.noise;
     println!(
-        "noise: a fixed loop took up to {:.2} times its best (median {:.2}), {:.1} % stolen, load {}",
-        n.spin_worst, n.spin_median, n.stolen_percent, n.load
+        "noise: a fixed loop took up to {:.2} times its best (median {:.2}), {:.1} % used by others, {:.1} % stolen, load {}",
+        n.spin_worst, n.spin_median, n.others_percent, n.stolen_percent, n.load
     );
     println!("{} s; {}", results.seconds, settings.out.display());
     Ok(())

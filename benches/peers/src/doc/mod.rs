@@ -68,8 +68,8 @@ fn head(out: &mut String, results: &Results) -> Result<()> {
         (
             "noise",
             format!(
-                "a fixed loop took up to {:.2} times its best (median {:.2}); {:.1} % of the processors stolen by the host; load {}",
-                n.spin_worst, n.spin_median, n.stolen_percent, n.load
+                "a fixed loop took up to {:.2} times its best (median {:.2}); {:.1} % of the processors used by others, {:.1} % stolen by the host; load {}",
+                n.spin_worst, n.spin_median, n.others_percent, n.stolen_percent, n.load
             ),
         ),
     ] {
@@ -96,6 +96,8 @@ fn section(out: &mut String, table: &Table) -> Result<()> {
         }
         writeln!(out)?;
     }
+    let meanwhile = table.meanwhile();
+    writeln!(out, "\n{}{}.", meanwhile[..1].to_uppercase(), &meanwhile[1..])?;
     if !table.absent.is_empty() {
         writeln!(out)?;
         for (peer, why) in &table.absent {

@@ -170,6 +170,12 @@ fn cache_line(pin: Pin, count: u64) -> Result<Sample> {
     })?)
 }
 
+/// The same, in a moment: how far the processors are from each other just now; nothing where there is one.
+pub fn line_ns() -> Option<f64> {
+    let several = crate::machine::processors().len() > 1;
+    several.then(|| cache_line(Pin::Spread, 2000).ok()).flatten().map(|sample| sample.value)
+}
+
 /// What nobody who sleeps can beat: two futexes, a wake and a wait for each direction.
 fn futex(pin: Pin, count: u64) -> Result<Sample> {
     let words = Region::<[AtomicU32; 64]>::new()?;
