@@ -126,6 +126,7 @@ def one_way(queue, count):
             ready.wait()
             for number in range(count):
                 put(number.to_bytes(ITEM_BYTES, "little"))
+            ready.wait()  # zmq's thread may lose what it has not sent when its process ends
 
         child = CONTEXT.Process(target=put_all)
         child.start()
@@ -137,6 +138,7 @@ def one_way(queue, count):
         start = time.perf_counter_ns()
         total = sum(int.from_bytes(get(), "little") for _ in range(count))
         elapsed = time.perf_counter_ns() - start
+        ready.wait()
         child.join()
     if total != count * (count - 1) // 2:
         raise RuntimeError("not what was sent")

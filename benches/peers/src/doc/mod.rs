@@ -1,12 +1,13 @@
 //! Writes `docs/performance.md` and its pictures from the results of a run. No figure in it is typed.
 
 mod aims;
+mod kills;
 mod pictures;
 
 use std::fmt::Write;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::Results;
 use crate::group::{Table, short};
@@ -15,9 +16,10 @@ use crate::trial::Place;
 /// What people have to say about the figures, kept as a file of its own.
 const REMARKS: &str = include_str!("../../remarks.md");
 
+pub use kills::write as write_kills;
+
 pub fn write(results: &Path, folder: &Path) -> Result<()> {
-    let text = std::fs::read_to_string(results)
-        .with_context(|| format!("{} cannot be read: run `make bench` first", results.display()))?;
+    let text = std::fs::read_to_string(results)?;
     let results: Results = serde_json::from_str(&text)?;
     let pictures = pictures::draw(&results, &folder.join("performance"))?;
     let mut out = String::new();

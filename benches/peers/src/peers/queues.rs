@@ -56,6 +56,8 @@ pub trait Fifo<const W: usize>: Sized + Sync + 'static {
     fn rx(&self) -> Result<Self::Rx<'_>>;
     fn put(tx: &mut Self::Tx<'_>, item: &Words<W>);
     fn get(rx: &mut Self::Rx<'_>) -> Words<W>;
+    /// Deals with those who have died, where one can ask for it.
+    fn settle(&self) {}
 }
 
 /// A [`Fifo`] of which every worker uses the same thing, whether it puts or gets.
@@ -69,6 +71,7 @@ pub trait Shared<const W: usize>: Sized + Sync + 'static {
     fn side(&self) -> Result<Self::Side<'_>>;
     fn put(side: &mut Self::Side<'_>, item: &Words<W>);
     fn get(side: &mut Self::Side<'_>) -> Words<W>;
+    fn settle(&self) {}
 }
 
 impl<const W: usize, Q: Shared<W>> Fifo<W> for Q {
@@ -92,6 +95,9 @@ impl<const W: usize, Q: Shared<W>> Fifo<W> for Q {
     #[inline]
     fn get(rx: &mut Self::Rx<'_>) -> Words<W> {
         Q::get(rx)
+    }
+    fn settle(&self) {
+        Q::settle(self);
     }
 }
 
@@ -136,6 +142,9 @@ impl<const W: usize> Shared<W> for Typed {
     #[inline]
     fn get(side: &mut Self::Side<'_>) -> Words<W> {
         side.get().expect("get")
+    }
+    fn settle(&self) {
+        self.0.segment.recover();
     }
 }
 
@@ -210,6 +219,9 @@ impl<const W: usize> Fifo<W> for Simplex {
         let len = rx.recv_into(bytemuck::bytes_of_mut(&mut item), Deadline::Never).expect("recv_into");
         assert_eq!(len, W * 8);
         item
+    }
+    fn settle(&self) {
+        self.scratch.segment.recover();
     }
 }
 
