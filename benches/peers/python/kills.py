@@ -1,7 +1,7 @@
 """What a SIGKILL does to those who share an object in Python: kills.py PEER DURING TIMES BOUND_MS.
 
-The scenes are those of ../src/kills: a process makes the object, starts a victim and survivors, kills the victim in a
-tight loop, and accounts for every item. The answer is a line of JSON.
+The scenes are those of ../src/kills: a process makes the object, starts a victim and survivors, kills the
+victim in a tight loop, and accounts for every item. The answer is a line of JSON.
 """
 
 import contextlib
@@ -19,6 +19,7 @@ import peers
 CAPACITY = 64
 MOST = 1 << 16
 LAST = 2**64 - 1
+ITEM_WORDS = 128
 ALONE = 0.015
 WAITING = 64
 PATIENCE = 10.0
@@ -197,8 +198,8 @@ def play_lock(make, holds):
 
 
 def item(who, number):
-    """Eight words that all say the same."""
-    return (who << 32 | number).to_bytes(8, "little") * 8
+    """Words that all say the same."""
+    return (who << 32 | number).to_bytes(8, "little") * ITEM_WORDS
 
 
 def play_queue(make, gets):
@@ -223,7 +224,7 @@ def play_queue(make, gets):
                 put(item(who, number))
                 put_by[who] = number
                 marks[VICTIM if who else SURVIVOR] = 1
-            put(LAST.to_bytes(8, "little") * 8)
+            put(LAST.to_bytes(8, "little") * ITEM_WORDS)
             while not marks[ENDED]:
                 time.sleep(0.0001)
 
@@ -234,10 +235,10 @@ def play_queue(make, gets):
                 data = bytes(get())
                 marks[VICTIM if who else GETTER] = 1
                 value = int.from_bytes(data[:8], "little")
-                if data == LAST.to_bytes(8, "little") * 8:
+                if data == LAST.to_bytes(8, "little") * ITEM_WORDS:
                     break
                 by, number = value >> 32, value & 0xFFFFFFFF
-                if data != data[:8] * 8 or by > 1 or number > 2 * MOST:
+                if data != data[:8] * ITEM_WORDS or by > 1 or number > 2 * MOST:
                     marks[TORN] += 1
                     continue
                 mine[by][number] += 1
@@ -295,7 +296,7 @@ def faster_fifo_queue(capacity):
     """faster-fifo, raw bytes."""
     import faster_fifo
 
-    queue = faster_fifo.Queue(max_size_bytes=capacity * 80, loads=bytes, dumps=bytes)
+    queue = faster_fifo.Queue(max_size_bytes=capacity * (8 * ITEM_WORDS + 16), loads=bytes, dumps=bytes)
     yield (lambda: lambda data: queue.put(data, timeout=60)), (lambda: lambda: queue.get(timeout=60)), int
 
 

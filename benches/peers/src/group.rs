@@ -1,5 +1,7 @@
 //! A group of contestants that are measured in turn, and what came out.
 
+use std::cell::Cell;
+
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +51,7 @@ pub struct Group<'a> {
     /// How many operations a trial has, quick and full, where it is not found by trying.
     pub fixed: Option<(u64, u64)>,
     absent: Vec<(String, String)>,
+    operations: Cell<u64>,
 }
 
 /// A row of the results.
@@ -80,6 +83,9 @@ pub struct Table {
     /// What a line of memory took there and back between two processors, at each repeat: virtual ones move.
     #[serde(default)]
     pub line_ns: Vec<f64>,
+    /// Of all trials, those before the repeats too: what a profile of the run is divided by.
+    #[serde(default)]
+    pub operations: u64,
 }
 
 impl Table {
@@ -120,6 +126,7 @@ impl<'a> Group<'a> {
             contestants: Vec::new(),
             fixed: None,
             absent: Vec::new(),
+            operations: Cell::new(0),
         }
     }
 
@@ -164,7 +171,7 @@ impl<'a> Group<'a> {
             let line = round::line_ns();
             let mut once = Vec::new();
             for (contestant, count, _, broken) in present.iter_mut().filter(|p| p.3.is_none()) {
-                match (contestant.trial)(*count) {
+                match self.measure(contestant, *count) {
                     Ok(sample) => once.push(sample),
                     Err(e) => *broken = Some(format!("{e:#}")),
                 }
@@ -194,7 +201,13 @@ impl<'a> Group<'a> {
             absent,
             others: median(others),
             line_ns,
+            operations: self.operations.get(),
         }
+    }
+
+    fn measure(&self, contestant: &Contestant<'_>, count: u64) -> Result<Sample> {
+        self.operations.set(self.operations.get() + count);
+        (contestant.trial)(count)
     }
 
     /// The number of operations with which a trial takes about as long as wanted. Also warms up.
@@ -205,7 +218,7 @@ impl<'a> Group<'a> {
         let target = settings.trial_ms as f64 * 1e6;
         let mut count = 1024;
         for _ in 0..12 {
-            let sample = (contestant.trial)(count)?;
+            let sample = self.measure(contestant, count)?;
             if sample.elapsed_ns <= 0.0 {
                 bail!("a trial took no time");
             }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::group::{median, short};
 use crate::machine::{Machine, now};
-use crate::peers::floors::{Bare, Owned};
+use crate::peers::floors::Bare;
 use crate::peers::locks::{self, LockPeer};
 use crate::peers::queues::{Fifo, Simplex, Typed};
 use crate::peers::system::{Descriptors, PIPE, PosixMq, SOCKETPAIR};
@@ -26,6 +26,8 @@ pub const BOUND_MS: u64 = 1000;
 const WAITING: usize = 64;
 /// A scene has the machine to itself until it ends, or for so long after its kill.
 const ALONE_NS: u64 = 15_000_000;
+/// Of an item: 1 KiB, so that its copy takes a moment.
+const WORDS: usize = 128;
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python/kills.py");
 
 /// How often to kill, and whom.
@@ -144,8 +146,7 @@ fn cases() -> Vec<Case> {
     python(&mut all, "multiprocessing.Lock", LOCK);
     queue::<Typed>(&mut all);
     queue::<Simplex>(&mut all);
-    queue::<Bare<8>>(&mut all);
-    queue::<Owned<8>>(&mut all);
+    queue::<Bare<WORDS>>(&mut all);
     #[cfg(boost)]
     queue::<crate::peers::boost::Queue>(&mut all);
     queue::<PosixMq>(&mut all);
@@ -169,7 +170,7 @@ fn lock<P: LockPeer>(all: &mut Vec<Case>) {
     });
 }
 
-fn queue<F: Fifo<8>>(all: &mut Vec<Case>) {
+fn queue<F: Fifo<WORDS>>(all: &mut Vec<Case>) {
     let peer = F::NAME.replace("floor: ", "");
     all.push(Case { peer: peer.clone(), during: QUEUE[0], play: Play::Here(queue::play::<F, false>) });
     all.push(Case { peer, during: QUEUE[1], play: Play::Here(queue::play::<F, true>) });

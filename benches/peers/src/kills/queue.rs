@@ -4,13 +4,14 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::SeqCst};
 
 use anyhow::Result;
 
+use crate::kills::WORDS;
 use crate::kills::scene::{Fate, Marks, Outcome, Scene, pause};
 use crate::machine::now;
 use crate::peers::queues::{Fifo, Words};
 use crate::region::Region;
 use crate::trial::Child;
 
-const CAPACITY: usize = 64;
+const CAPACITY: usize = 1024;
 /// As many as a putter puts before the kill, and again as many after it.
 const MOST: usize = 1 << 18;
 const SURVIVOR: usize = 0;
@@ -34,13 +35,21 @@ struct Ledger {
     got: [[AtomicU8; 2 * MOST + 2]; 2],
 }
 
-pub fn play<F: Fifo<8>, const GETS: bool>(scene: &Scene) -> Result<()> {
+pub fn play<F: Fifo<WORDS>, const GETS: bool>(scene: &Scene) -> Result<()> {
     let queue = F::make(CAPACITY)?;
     let marks = scene.marks();
     let ledger = Region::<Ledger>::new()?;
     let books = ledger.get();
-    let putter = |who| Child::fork(|| queue.tx().map(|tx| put_all::<F>(tx, who, marks, books)).is_ok());
-    let getter = |who| Child::fork(|| queue.rx().map(|rx| get_all::<F>(rx, who, marks, books)).is_ok());
+    // Until the kill the survivor on the victim's side holds back, so that the victim has its hands full.
+    let back = |slow: bool| if slow { pause as fn() } else { || () };
+    let putter = |who| {
+        let rest = back(who == SURVIVOR && !GETS);
+        Child::fork(|| queue.tx().map(|tx| put_all::<F>(tx, who, rest, marks, books)).is_ok())
+    };
+    let getter = |who| {
+        let rest = back(who == SURVIVOR && GETS);
+        Child::fork(|| queue.rx().map(|rx| get_all::<F>(rx, who, rest, marks, books)).is_ok())
+    };
     let (puts, gets) = (putter(SURVIVOR)?, getter(SURVIVOR)?);
     let victim = if GETS { getter(VICTIM)? } else { putter(VICTIM)? };
     scene.kill(victim, 3)?;
@@ -59,7 +68,7 @@ pub fn play<F: Fifo<8>, const GETS: bool>(scene: &Scene) -> Result<()> {
     Ok(())
 }
 
-fn put_all<F: Fifo<8>>(mut tx: F::Tx<'_>, who: usize, marks: &Marks, books: &Ledger) {
+fn put_all<F: Fifo<WORDS>>(mut tx: F::Tx<'_>, who: usize, rest: fn(), marks: &Marks, books: &Ledger) {
     marks.ready.fetch_add(1, SeqCst);
     let mut number = 0;
     while who == VICTIM || books.stop.load(SeqCst) == 0 {
@@ -74,6 +83,9 @@ fn put_all<F: Fifo<8>>(mut tx: F::Tx<'_>, who: usize, marks: &Marks, books: &Led
         }
         F::put(&mut tx, &Words::new((who as u64) << 32 | number));
         books.put[who].store(number, SeqCst);
+        if after == 0 {
+            rest();
+        }
     }
     F::put(&mut tx, &Words::new(LAST));
     books.ended.fetch_add(1, SeqCst);
@@ -83,19 +95,22 @@ fn put_all<F: Fifo<8>>(mut tx: F::Tx<'_>, who: usize, marks: &Marks, books: &Led
     }
 }
 
-fn get_all<F: Fifo<8>>(mut rx: F::Rx<'_>, who: usize, marks: &Marks, books: &Ledger) {
+fn get_all<F: Fifo<WORDS>>(mut rx: F::Rx<'_>, who: usize, rest: fn(), marks: &Marks, books: &Ledger) {
     marks.ready.fetch_add(1, SeqCst);
     loop {
         let item = F::get(&mut rx);
         let (by, number) = ((item.0[0] >> 32) as usize, (item.0[0] & 0xffff_ffff) as usize);
-        if item.0 == [LAST; 8] {
+        if item.0 == [LAST; WORDS] {
             break;
         }
-        if item.0 != [item.0[0]; 8] || by > VICTIM || number > 2 * MOST {
+        if item.0.iter().any(|word| *word != item.0[0]) || by > VICTIM || number > 2 * MOST {
             books.torn.fetch_add(1, SeqCst);
             continue;
         }
         books.got[by][number].fetch_add(1, SeqCst);
+        if marks.gone.load(SeqCst) == 0 {
+            rest();
+        }
         let fresh = books.fresh.load(SeqCst) as usize;
         let first = who == SURVIVOR && by == SURVIVOR && fresh != 0 && number >= fresh;
         if first && marks.done_at.load(SeqCst) == 0 {
