@@ -27,7 +27,7 @@ run() { # REPEATS PERF-ARGUMENTS...
 run 3 stat -x, -o "$out/stat.csv" -e "task-clock,context-switches,$event" --
 run 3 record -q -F 4000 -e "${event%%,*}" -o "$out/perf.data" -- >/dev/null
 perf report --stdio --no-inline --percent-limit 0.5 --sort dso,symbol -i "$out/perf.data" 2>/dev/null |
-    sed '/^#/d; /^$/d' >"$out/symbols.txt"
+    sed '/^#/d; /^$/d; s/ *- *- *$//' >"$out/symbols.txt"
 [ -s "$out/symbols.txt" ] || { echo 'perf has recorded nothing' >&2; exit 1; }
 
 "$VENV_BIN/python" .ci/profile.py "$only" "$peer" "$out" >"$TARGET/bench/profile.txt"

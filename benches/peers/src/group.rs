@@ -153,6 +153,7 @@ impl<'a> Group<'a> {
     /// Measures all contestants, one repeat of each after the other.
     pub fn run(&self, settings: &Settings, noise: &mut NoiseMeter) -> Table {
         let mut absent = self.absent.clone();
+        absent.retain(|(name, _)| settings.wants(&self.id, name));
         let mut present = Vec::new();
         for contestant in self.contestants.iter().filter(|c| settings.wants(&self.id, &c.name)) {
             match self.calibrate(contestant, settings) {
@@ -163,8 +164,12 @@ impl<'a> Group<'a> {
         // Those that decide themselves how much they do are the slow ones.
         let repeats = if settings.quick && self.fixed.is_some() { 1 } else { settings.repeats };
         let (mut others, mut line_ns) = (Vec::new(), Vec::new());
-        // A repeat that others disturbed is done again, as often as there are repeats.
-        let mut patience = if self.fixed.is_some() { 0 } else { repeats };
+        // A repeat that others disturbed is done again, as often as there are repeats; when in a hurry, once.
+        let mut patience = match self.fixed {
+            Some(_) => 0,
+            None if settings.quick => 1,
+            None => repeats,
+        };
         while others.len() < repeats {
             noise.sample();
             noise.watch();
