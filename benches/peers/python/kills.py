@@ -17,7 +17,7 @@ import traceback
 import peers
 
 CAPACITY = 64
-MOST = 1 << 16
+MOST = 1 << 15
 LAST = 2**64 - 1
 ITEM_WORDS = 128
 ALONE = 0.015

@@ -264,8 +264,10 @@ fn play_all(play: fn(&Scene) -> Result<()>, times: usize, bar: &ProgressBar) -> 
 /// The same by the script; its answer is a line of JSON.
 fn by_script(settings: &Settings, peer: &str, during: &str, bar: &ProgressBar) -> Result<Vec<Outcome>> {
     let Some(python) = &settings.python else { bail!("no interpreter was given (--python)") };
+    // A scene takes a tenth of a second; what takes far longer does not end.
+    let patience = (60 + 2 * settings.times).to_string();
     let out = Command::new("timeout")
-        .arg("120")
+        .arg(patience)
         .arg(python)
         .args([SCRIPT, peer, during, &settings.times.to_string(), &BOUND_MS.to_string()])
         .stdin(Stdio::null())
