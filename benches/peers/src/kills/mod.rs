@@ -74,8 +74,9 @@ pub struct Row {
     pub torn: u64,
     /// Items that a killed getter had, or was about to have.
     pub along: u64,
-    pub median_ns: f64,
-    pub worst_ns: f64,
+    /// Of those that went on.
+    pub median_ns: Option<f64>,
+    pub worst_ns: Option<f64>,
 }
 
 impl Row {
@@ -92,17 +93,14 @@ impl Row {
             doubled: sum(|o| o.doubled),
             torn: sum(|o| o.torn),
             along: sum(|o| o.along),
-            worst_ns: gaps.iter().copied().fold(0.0, f64::max),
-            median_ns: median(gaps),
+            worst_ns: gaps.iter().copied().max_by(f64::total_cmp),
+            median_ns: (!gaps.is_empty()).then(|| median(gaps)),
         }
     }
 
     /// Its cells, as they stand in every table.
     pub fn cells(&self) -> Vec<String> {
-        let time = |ns: f64| match ns {
-            ns if ns.is_finite() && ns > 0.0 => format!("{} ms", short(ns / 1e6)),
-            _ => "–".to_owned(),
-        };
+        let time = |ns: Option<f64>| ns.map_or("–".to_owned(), |ns| format!("{} ms", short(ns / 1e6)));
         let counts = [self.kills, self.hangs, self.failed, self.lost, self.doubled, self.torn, self.along];
         let mut cells = vec![self.peer.clone(), self.during.clone()];
         cells.extend(counts.map(|n| n.to_string()));
