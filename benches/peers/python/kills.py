@@ -247,7 +247,7 @@ def play_queue(make, gets):
                     marks[DONE] = time.monotonic_ns()
             marks[ENDED] = 1
 
-        with make(CAPACITY) as (putter, getter, settle):
+        with make() as (putter, getter, settle):
             scene.start(lambda: put_all(0))
             scene.start(lambda: get_all(0))
             doomed = scene.start(lambda: (get_all if gets else put_all)(1))
@@ -277,26 +277,26 @@ def balance(torn, put_by, came, gets):
 
 
 @contextlib.contextmanager
-def sharecell_queue(capacity):
+def sharecell_queue():
     """sharecell's queue of byte strings."""
     with peers.sharecell_segment() as (sharecell, segment):
-        queue = sharecell.Queue.create(segment, "queue", capacity)
+        queue = sharecell.Queue.create(segment, "queue", CAPACITY)
         yield (lambda: queue.put), (lambda: queue.get), segment.recover
 
 
 @contextlib.contextmanager
-def standard_queue(capacity):
+def standard_queue():
     """multiprocessing's queue, with its feeder thread."""
-    queue = peers.CONTEXT.Queue(capacity)
+    queue = peers.CONTEXT.Queue(CAPACITY)
     yield (lambda: queue.put), (lambda: queue.get), int
 
 
 @contextlib.contextmanager
-def faster_fifo_queue(capacity):
+def faster_fifo_queue():
     """faster-fifo, raw bytes."""
     import faster_fifo
 
-    queue = faster_fifo.Queue(max_size_bytes=capacity * (8 * ITEM_WORDS + 16), loads=bytes, dumps=bytes)
+    queue = faster_fifo.Queue(max_size_bytes=CAPACITY * (8 * ITEM_WORDS + 16), loads=bytes, dumps=bytes)
     yield (lambda: lambda data: queue.put(data, timeout=60)), (lambda: lambda: queue.get(timeout=60)), int
 
 
@@ -312,6 +312,8 @@ PEERS = {
 def main(peer, during, times, bound):
     """Plays the scenes; those that hang are waited for while the next ones play."""
     kind, make = PEERS[peer]
+    with make():
+        pass  # what cannot be had says so here
     play = kind(make, during in ("while it holds", "get"))
     outcomes, waiting = [], []
     for _ in range(int(times)):
