@@ -15,7 +15,9 @@ TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 VENV_BIN := $(abspath $(VENV))/bin
 VENV_READY := $(VENV)/.ready
 FEATURES := --features capi
-PYTHON_DIRS := .ci python examples tests
+PYTHON_DIRS := .ci python examples tests benches
+# Those of their own, beside the library's.
+CRATES := tests/soak benches/peers benches/count fuzz
 
 # What the tests, the examples and the processes that they start are told.
 export CARGO CC CXX TARGET VENV_BIN
@@ -26,7 +28,7 @@ export PYTHONPATH := $(CURDIR)/python
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help tools build venv demo test fmt lint test-rust steps test-c test-python test-cpython test-examples \
-	test-soak test-wheel doc bench bench-doc count soak linear many bench-python model header golden format wheel \
+	test-soak test-wheel doc bench bench-doc lint-bench kills profile count soak linear many bench-python model header golden format wheel \
 	sanitize sanitize-short fuzz tsan clean
 
 help:
@@ -53,7 +55,9 @@ help:
 	@echo '  fuzz [SECONDS=60]    damages segments and uses them, guided by coverage'
 	@echo '  tsan                 the unit tests under ThreadSanitizer'
 	@echo '  bench [QUICK=1] [ONLY=name]  measures sharecell beside its peers; results in target/bench'
-	@echo '  bench-doc            writes docs/performance.md and its pictures from those results'
+	@echo '  kills [N=100] [ONLY=name]    kills users of sharecell and of its peers, and says who hangs'
+	@echo '  profile ONLY=name [PEER=name]  where the time of one measure goes, by perf; target/bench/profile.txt'
+	@echo '  bench-doc            writes docs/performance.md, its pictures and a part of docs/reliability.md from those results'
 	@echo '  bench-python         times python/sharecell beside multiprocessing and faster-fifo (JSON=file, QUICK=1)'
 	@echo 'make build             the library with its C ABI, the command and the Rust examples'
 	@echo 'make header            writes include/sharecell.h again from src/capi'
@@ -83,13 +87,13 @@ test:
 
 fmt: venv
 	$(CARGO) fmt --check
-	$(CARGO) fmt --manifest-path tests/soak/Cargo.toml --check
+	for crate in $(CRATES); do $(CARGO) fmt --manifest-path $$crate/Cargo.toml --check || exit; done
 	.ci/clang-format.sh --dry-run --Werror
 	'$(VENV_BIN)/ruff' format --check $(PYTHON_DIRS)
 
 format: venv
 	$(CARGO) fmt
-	$(CARGO) fmt --manifest-path tests/soak/Cargo.toml
+	for crate in $(CRATES); do $(CARGO) fmt --manifest-path $$crate/Cargo.toml || exit; done
 	.ci/clang-format.sh -i
 	'$(VENV_BIN)/ruff' format $(PYTHON_DIRS)
 	'$(VENV_BIN)/ruff' check --fix $(PYTHON_DIRS)
@@ -99,6 +103,7 @@ lint: venv
 	$(CARGO) clippy --all-targets $(FEATURES) -- -D warnings
 	$(CARGO) clippy --all-targets --all-features -- -D warnings
 	$(CARGO) clippy --release --manifest-path tests/soak/Cargo.toml --target-dir '$(TARGET)/soak' -- -D warnings
+	$(CARGO) clippy --all-targets --manifest-path benches/count/Cargo.toml --target-dir '$(TARGET)/count' -- -D warnings
 	$(CARGO) clippy --test steps -- -D warnings
 	$(CARGO) clippy --test steps --features steps -- -D warnings
 	'$(VENV_BIN)/ruff' check $(PYTHON_DIRS)
@@ -169,11 +174,23 @@ $(BENCH_VENV)/.ready: benches/peers/python/requirements.txt .ci/bench-venv.sh
 	.ci/bench-venv.sh '$(PYTHON)' '$(BENCH_VENV)' $<
 	@touch $@
 
-bench: build $(BENCH_VENV)/.ready
-	$(BENCH) run --python '$(BENCH_VENV)/bin/python' $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) --out '$(TARGET)/bench/results.json'
+# The peers take too long to check for `make lint`.
+lint-bench:
+	$(CARGO) clippy --release --quiet --manifest-path benches/peers/Cargo.toml --target-dir '$(TARGET)/bench' -- -D warnings
+
+bench: lint-bench build $(BENCH_VENV)/.ready
+	$(BENCH) run --python '$(BENCH_VENV)/bin/python' $(if $(QUICK),--quick) $(if $(ONLY),--only '$(ONLY)') --out '$(TARGET)/bench/results.json'
+
+kills: build $(BENCH_VENV)/.ready
+	$(BENCH) kills --python '$(BENCH_VENV)/bin/python' --times '$(or $(N),100)' $(if $(ONLY),--only '$(ONLY)') --out '$(TARGET)/bench/kills.json'
+
+# Of one measure; the program is run itself, so that perf sees nothing of cargo.
+profile: tools venv
+	$(CARGO) build --release --quiet --manifest-path benches/peers/Cargo.toml --target-dir '$(TARGET)/bench'
+	@.ci/profile.sh '$(TARGET)/bench/release/peers' '$(or $(ONLY),queue.8.1)' '$(or $(PEER),sharecell TypedQueue)'
 
 bench-doc:
-	$(BENCH) doc --results '$(TARGET)/bench/results.json' --folder docs
+	$(BENCH) doc --results '$(TARGET)/bench/results.json' --kills '$(TARGET)/bench/kills.json' --folder docs
 
 count: tools venv
 	@$(if $(BLESS),SHARECELL_BLESS=1) .ci/count.sh

@@ -3,7 +3,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-files=$(find include tests/c tests/cpp tests/cross tests/misuse tests/soak examples python/companion -type f -name '*.[ch]' -o \
+files=$(find include benches tests/c tests/cpp tests/cross tests/misuse tests/soak examples python/companion -type f -name '*.[ch]' -o \
     -type f -name '*.[ch]pp' |
     grep -vx include/sharecell.h) || { echo "clang-format.sh: found no C or C++ file" >&2; exit 1; }
 echo "$files" | LC_ALL=C sort | xargs "$VENV_BIN/clang-format" "$@"

@@ -18,15 +18,12 @@ void c_value_gets(const struct object *o, int times);
 void c_value_sets(const struct object *o, int times);
 void c_value_adds(const struct object *o, int times);
 
-static void check(shc_status status)
-{
-    if (status != SHC_OK)
-        abort();
+static void check(shc_status status) {
+    if (status != SHC_OK) abort();
 }
 
 /* One object of its kind in a segment of its own, used once to warm up. */
-void *c_setup(int what)
-{
+void *c_setup(int what) {
     struct object *o = calloc(1, sizeof *o);
     shc_queue_options room = {sizeof room, 64, 0, 0, 0, 0, 0};
     shc_type number = {'q', 0, 0, NULL};
@@ -52,16 +49,14 @@ void *c_setup(int what)
     return o;
 }
 
-void c_lock_pairs(const struct object *o, int times)
-{
+void c_lock_pairs(const struct object *o, int times) {
     for (int i = 0; i < times; i++) {
         check(shc_lock_acquire(o->lock, -1));
         check(shc_lock_release(o->lock));
     }
 }
 
-void c_queue_pairs(const struct object *o, int times)
-{
+void c_queue_pairs(const struct object *o, int times) {
     int64_t item = 1;
     size_t len;
 
@@ -71,8 +66,7 @@ void c_queue_pairs(const struct object *o, int times)
     }
 }
 
-void c_pipe_pairs(const struct object *o, int times)
-{
+void c_pipe_pairs(const struct object *o, int times) {
     int64_t item = 1;
     size_t len;
 
@@ -82,24 +76,18 @@ void c_pipe_pairs(const struct object *o, int times)
     }
 }
 
-void c_value_gets(const struct object *o, int times)
-{
+void c_value_gets(const struct object *o, int times) {
     int64_t number;
 
-    for (int i = 0; i < times; i++)
-        check(shc_value_get(o->value, &number, sizeof number));
+    for (int i = 0; i < times; i++) check(shc_value_get(o->value, &number, sizeof number));
 }
 
-void c_value_sets(const struct object *o, int times)
-{
+void c_value_sets(const struct object *o, int times) {
     int64_t number = 1;
 
-    for (int i = 0; i < times; i++)
-        check(shc_value_set(o->value, &number, sizeof number));
+    for (int i = 0; i < times; i++) check(shc_value_set(o->value, &number, sizeof number));
 }
 
-void c_value_adds(const struct object *o, int times)
-{
-    for (int i = 0; i < times; i++)
-        check(shc_value_add_int(o->value, 1, NULL));
+void c_value_adds(const struct object *o, int times) {
+    for (int i = 0; i < times; i++) check(shc_value_add_int(o->value, 1, NULL));
 }

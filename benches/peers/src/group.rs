@@ -1,14 +1,20 @@
 //! A group of contestants that are measured in turn, and what came out.
 
+use std::cell::Cell;
+
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::Settings;
 use crate::machine::NoiseMeter;
+use crate::suite::round;
 use crate::trial::Place;
 
 /// The levels at which a distribution is kept, in percent.
 pub const LEVELS: [f64; 11] = [0.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.9, 99.99, 100.0];
+
+/// A repeat during which others used more of the processors than this is done again.
+const DISTURBED: f64 = 0.05;
 
 /// What one trial gave.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +51,7 @@ pub struct Group<'a> {
     /// How many operations a trial has, quick and full, where it is not found by trying.
     pub fixed: Option<(u64, u64)>,
     absent: Vec<(String, String)>,
+    operations: Cell<u64>,
 }
 
 /// A row of the results.
@@ -70,6 +77,15 @@ pub struct Table {
     pub rows: Vec<Row>,
     /// Who could not be measured, and why.
     pub absent: Vec<(String, String)>,
+    /// The part of the processors that others used meanwhile.
+    #[serde(default)]
+    pub others: f64,
+    /// What a line of memory took there and back between two processors, at each repeat: virtual ones move.
+    #[serde(default)]
+    pub line_ns: Vec<f64>,
+    /// Of all trials, those before the repeats too: what a profile of the run is divided by.
+    #[serde(default)]
+    pub operations: u64,
 }
 
 impl Table {
@@ -83,6 +99,17 @@ impl Table {
         for (peer, why) in &self.absent {
             println!("    {peer:40} absent: {why}");
         }
+        println!("    {}", self.meanwhile());
+    }
+
+    /// What the machine did beside.
+    pub fn meanwhile(&self) -> String {
+        let (low, high) = self.line_ns.iter().fold((f64::INFINITY, 0.0), |(l, h), ns| (ns.min(l), ns.max(h)));
+        let line = match self.line_ns[..] {
+            [] => String::new(),
+            _ => format!("; a line of memory took {} to {} ns there and back", short(low), short(high)),
+        };
+        format!("meanwhile others used {:.1} % of the processors{line}", 100.0 * self.others)
     }
 
     pub fn row(&self, peer: &str) -> Option<&Row> {
@@ -99,6 +126,7 @@ impl<'a> Group<'a> {
             contestants: Vec::new(),
             fixed: None,
             absent: Vec::new(),
+            operations: Cell::new(0),
         }
     }
 
@@ -125,6 +153,7 @@ impl<'a> Group<'a> {
     /// Measures all contestants, one repeat of each after the other.
     pub fn run(&self, settings: &Settings, noise: &mut NoiseMeter) -> Table {
         let mut absent = self.absent.clone();
+        absent.retain(|(name, _)| settings.wants(&self.id, name));
         let mut present = Vec::new();
         for contestant in self.contestants.iter().filter(|c| settings.wants(&self.id, &c.name)) {
             match self.calibrate(contestant, settings) {
@@ -134,14 +163,33 @@ impl<'a> Group<'a> {
         }
         // Those that decide themselves how much they do are the slow ones.
         let repeats = if settings.quick && self.fixed.is_some() { 1 } else { settings.repeats };
-        for _ in 0..repeats {
+        let (mut others, mut line_ns) = (Vec::new(), Vec::new());
+        // A repeat that others disturbed is done again, as often as there are repeats; when in a hurry, once.
+        let mut patience = match self.fixed {
+            Some(_) => 0,
+            None if settings.quick => 1,
+            None => repeats,
+        };
+        while others.len() < repeats {
             noise.sample();
-            for (contestant, count, samples, broken) in present.iter_mut().filter(|p| p.3.is_none()) {
-                match (contestant.trial)(*count) {
-                    Ok(sample) => samples.push(sample),
+            noise.watch();
+            let line = round::line_ns();
+            let mut once = Vec::new();
+            for (contestant, count, _, broken) in present.iter_mut().filter(|p| p.3.is_none()) {
+                match self.measure(contestant, *count) {
+                    Ok(sample) => once.push(sample),
                     Err(e) => *broken = Some(format!("{e:#}")),
                 }
             }
+            let used = noise.others();
+            if used > DISTURBED && patience > 0 {
+                patience -= 1;
+                continue;
+            }
+            others.push(used);
+            line_ns.extend(line);
+            let whole = present.iter_mut().filter(|p| p.3.is_none());
+            whole.zip(once).for_each(|(p, sample)| p.2.push(sample));
         }
         let mut rows = Vec::new();
         for (contestant, _, samples, broken) in present {
@@ -150,7 +198,21 @@ impl<'a> Group<'a> {
                 None => rows.push(row(contestant, &samples)),
             }
         }
-        Table { id: self.id.clone(), title: self.title.clone(), unit: self.unit.into(), rows, absent }
+        Table {
+            id: self.id.clone(),
+            title: self.title.clone(),
+            unit: self.unit.into(),
+            rows,
+            absent,
+            others: median(others),
+            line_ns,
+            operations: self.operations.get(),
+        }
+    }
+
+    fn measure(&self, contestant: &Contestant<'_>, count: u64) -> Result<Sample> {
+        self.operations.set(self.operations.get() + count);
+        (contestant.trial)(count)
     }
 
     /// The number of operations with which a trial takes about as long as wanted. Also warms up.
@@ -161,7 +223,7 @@ impl<'a> Group<'a> {
         let target = settings.trial_ms as f64 * 1e6;
         let mut count = 1024;
         for _ in 0..12 {
-            let sample = (contestant.trial)(count)?;
+            let sample = self.measure(contestant, count)?;
             if sample.elapsed_ns <= 0.0 {
                 bail!("a trial took no time");
             }

@@ -3,9 +3,10 @@
 use std::hint::black_box;
 use std::process::Command;
 
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use crate::trial::Pin;
+use crate::trial::{self, Pin};
 
 /// Nanoseconds of `CLOCK_MONOTONIC`.
 pub fn now() -> u64 {
@@ -112,51 +113,114 @@ fn spin() -> f64 {
     (now() - start) as f64
 }
 
-/// Ticks of all processors: busy, and stolen by the host.
-fn ticks() -> (u64, u64, u64) {
-    let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
-    let all: Vec<u64> =
-        text.lines().next().unwrap_or("").split_whitespace().skip(1).filter_map(|n| n.parse().ok()).collect();
-    let at = |i: usize| all.get(i).copied().unwrap_or(0);
-    (all.iter().take(8).sum(), at(3) + at(4), at(7))
+/// The fixed loop on all processors at once: the longest.
+fn spin_everywhere() -> Result<f64> {
+    let all = processors().len().min(trial::WORKERS);
+    let reports = trial::processes(all, Pin::Spread, &|worker| {
+        worker.measure(|report| report.numbers[0] = spin());
+        Ok(())
+    })?;
+    Ok(reports.iter().map(|r| r.numbers[0]).fold(0.0, f64::max))
+}
+
+/// Processor time so far, in seconds.
+#[derive(Clone, Copy)]
+struct Used {
+    /// All there was.
+    all: f64,
+    busy: f64,
+    stolen: f64,
+    /// By this process and its children that have ended.
+    own: f64,
+}
+
+impl Used {
+    fn now() -> Self {
+        let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+        let first = text.lines().next().unwrap_or("");
+        let ticks: Vec<u64> = first.split_whitespace().skip(1).filter_map(|n| n.parse().ok()).collect();
+        // SAFETY: always allowed.
+        let second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as f64;
+        let at = |i: usize| ticks.get(i).copied().unwrap_or(0) as f64 / second;
+        let all: f64 = (0..8).map(at).sum();
+        let own = time_of(libc::RUSAGE_SELF) + time_of(libc::RUSAGE_CHILDREN);
+        Self { all, busy: all - at(3) - at(4) - at(7), stolen: at(7), own }
+    }
+
+    /// How much of the processors others have used since `start`.
+    fn by_others(&self, start: &Self) -> f64 {
+        let others = (self.busy - start.busy) - (self.own - start.own);
+        (others / (self.all - start.all).max(0.001)).clamp(0.0, 1.0)
+    }
+}
+
+fn time_of(who: libc::c_int) -> f64 {
+    // SAFETY: zero is valid in every field; the call writes them.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(who, &mut usage);
+        usage
+    };
+    let seconds = |t: libc::timeval| t.tv_sec as f64 + t.tv_usec as f64 / 1e6;
+    seconds(usage.ru_utime) + seconds(usage.ru_stime)
 }
 
 /// Samples the noise from its making to its end.
 pub struct NoiseMeter {
     spins: Vec<f64>,
-    ticks: (u64, u64, u64),
+    start: Used,
+    watched: Used,
 }
 
 /// How much the machine disturbed the run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Noise {
-    /// A fixed loop's slowest and median run as a part of its fastest.
+    /// A fixed loop's slowest and median run, on all processors at once, as a part of its fastest.
     pub spin_worst: f64,
     pub spin_median: f64,
     /// Processor time that the host took away, in percent.
     pub stolen_percent: f64,
+    /// Processor time that others used, in percent.
+    #[serde(default)]
+    pub others_percent: f64,
     /// The processes that wanted to run at the end, as `/proc/loadavg` averages them over a minute.
     pub load: String,
 }
 
 impl NoiseMeter {
     pub fn new() -> Self {
-        Self { spins: Vec::new(), ticks: ticks() }
+        let start = Used::now();
+        Self { spins: Vec::new(), start, watched: start }
     }
 
     pub fn sample(&mut self) {
-        self.spins.push(spin());
+        // Without processes nothing can be measured, which the trials will say.
+        self.spins.extend(spin_everywhere().ok());
+    }
+
+    /// Begins to watch what others use.
+    pub fn watch(&mut self) {
+        self.watched = Used::now();
+    }
+
+    /// What part of the processors others have used since then.
+    pub fn others(&self) -> f64 {
+        Used::now().by_others(&self.watched)
     }
 
     pub fn end(mut self) -> Noise {
         self.spins.sort_by(f64::total_cmp);
-        let (all, _, stolen) = ticks();
-        let best = self.spins[0];
+        let end = Used::now();
         let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        let beside_best = |at: usize| match self.spins[..] {
+            [best, ..] => self.spins[at.min(self.spins.len() - 1)] / best,
+            [] => f64::NAN,
+        };
         Noise {
-            spin_worst: self.spins[self.spins.len() - 1] / best,
-            spin_median: self.spins[self.spins.len() / 2] / best,
-            stolen_percent: 100.0 * (stolen - self.ticks.2) as f64 / (all - self.ticks.0).max(1) as f64,
+            spin_worst: beside_best(self.spins.len()),
+            spin_median: beside_best(self.spins.len() / 2),
+            stolen_percent: 100.0 * (end.stolen - self.start.stolen) / (end.all - self.start.all).max(0.001),
+            others_percent: 100.0 * end.by_others(&self.start),
             load: load.split(' ').next().unwrap_or_default().to_owned(),
         }
     }

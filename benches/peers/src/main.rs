@@ -2,16 +2,17 @@
 
 mod doc;
 mod group;
+mod kills;
 mod machine;
 mod peers;
 mod region;
 mod suite;
 mod trial;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
@@ -30,11 +31,16 @@ struct Arguments {
 enum Command {
     /// Measures, prints tables, and writes the results as JSON.
     Run(Settings),
-    /// Writes the page of documentation from the results of a run.
+    /// Kills users of sharecell and of its peers in the middle of operations, and looks what becomes of the others.
+    Kills(kills::Settings),
+    /// Writes the pages of documentation from the results of a run and of kills, of those that there are.
     Doc {
         /// The results.
         #[arg(long, default_value = "target/bench/results.json")]
         results: PathBuf,
+        /// The results of kills.
+        #[arg(long, default_value = "target/bench/kills.json")]
+        kills: PathBuf,
         /// Where the page goes.
         #[arg(long, default_value = "docs")]
         folder: PathBuf,
@@ -137,10 +143,26 @@ fn run(mut settings: Settings) -> Result<()> {
     std::fs::write(&settings.out, text).with_context(|| format!("writing {}", settings.out.display()))?;
     let n = &results.noise;
     println!(
-        "noise: a fixed loop took up to {:.2} times its best (median {:.2}), {:.1} % stolen, load {}",
-        n.spin_worst, n.spin_median, n.stolen_percent, n.load
+        "noise: a fixed loop took up to {:.2} times its best (median {:.2}), {:.1} % used by others, {:.1} % stolen, load {}",
+        n.spin_worst, n.spin_median, n.others_percent, n.stolen_percent, n.load
     );
     println!("{} s; {}", results.seconds, settings.out.display());
+    Ok(())
+}
+
+fn document(results: &Path, kills: &Path, folder: &Path) -> Result<()> {
+    ensure!(
+        results.exists() || kills.exists(),
+        "nothing was measured: run `make bench` or `make kills` first"
+    );
+    match results.exists() {
+        true => doc::write(results, folder)?,
+        false => println!("{} is not there: run `make bench`", results.display()),
+    }
+    match kills.exists() {
+        true => doc::write_kills(kills, &folder.join("reliability.md"))?,
+        false => println!("{} is not there: run `make kills`", kills.display()),
+    }
     Ok(())
 }
 
@@ -149,7 +171,8 @@ fn main() -> Result<()> {
     trial::keep_panics();
     match Arguments::parse().command {
         Command::Run(settings) => run(settings),
-        Command::Doc { results, folder } => doc::write(&results, &folder),
+        Command::Kills(settings) => kills::run(&settings),
+        Command::Doc { results, kills, folder } => document(&results, &kills, &folder),
         Command::List => {
             for group in groups(false, &None) {
                 println!("{}: {}", group.id, group.title);

@@ -41,8 +41,28 @@ pub struct Report {
     pub sum: u64,
     pub squares: u64,
     pub numbers: [f64; NUMBERS],
-    error_len: usize,
-    error: [u8; 240],
+    error: Message,
+}
+
+/// A text in memory shared with the parent.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Message {
+    len: usize,
+    text: [u8; 240],
+}
+
+impl Message {
+    pub fn set(&mut self, text: &str) {
+        self.len = text.len().min(self.text.len());
+        self.text[..self.len].copy_from_slice(&text.as_bytes()[..self.len]);
+    }
+
+    /// What was set, if anything.
+    pub fn get(&self) -> Option<String> {
+        let text = String::from_utf8_lossy(&self.text[..self.len]);
+        (self.len > 0).then(|| text.into_owned())
+    }
 }
 
 impl Report {
@@ -116,8 +136,7 @@ impl Worker<'_> {
 
     fn fail(&self, error: &str) {
         let mut report = Report::empty();
-        report.error_len = error.len().min(report.error.len());
-        report.error[..report.error_len].copy_from_slice(&error.as_bytes()[..report.error_len]);
+        report.error.set(error);
         self.write(report);
     }
 }
@@ -222,6 +241,28 @@ impl Child {
         unsafe { libc::kill(self.pid, libc::SIGKILL) };
     }
 
+    /// Whether it has ended; it stays to be reaped.
+    pub fn has_ended(&self) -> bool {
+        self.look().is_some()
+    }
+
+    /// Whether it has ended badly.
+    pub fn has_failed(&self) -> bool {
+        self.look().is_some_and(|good| !good)
+    }
+
+    /// Whether it ended well, if it has ended.
+    fn look(&self) -> Option<bool> {
+        let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        // SAFETY: zero is valid in every field; the call writes them.
+        unsafe {
+            let mut info: libc::siginfo_t = std::mem::zeroed();
+            let code = libc::waitid(libc::P_PID, self.pid as libc::id_t, &mut info, options);
+            let ended = code == 0 && info.si_pid() == self.pid;
+            ended.then(|| info.si_code == libc::CLD_EXITED && info.si_status() == 0)
+        }
+    }
+
     /// Waits for its end; whether it was a good one.
     pub fn wait(mut self) -> bool {
         self.reap() == Some(0)
@@ -270,8 +311,8 @@ fn collect(children: Vec<Child>, shared: &Region<Shared>, workers: usize) -> Res
     if good {
         return Ok(reports);
     }
-    match reports.iter().find(|r| r.error_len > 0) {
-        Some(r) => bail!("{}", String::from_utf8_lossy(&r.error[..r.error_len])),
+    match reports.iter().find_map(|r| r.error.get()) {
+        Some(error) => bail!("{error}"),
         None => bail!("a worker was ended by a signal or by the watchdog after {WATCHDOG_SECONDS} s"),
     }
 }

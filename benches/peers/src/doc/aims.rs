@@ -4,7 +4,10 @@ use std::fmt::Write;
 
 use anyhow::Result;
 
-use crate::group::{Table, median, short};
+use crate::group::{Row, Table, median, short};
+use crate::peers::floors::{Line, Owned};
+use crate::peers::queues::Fifo;
+use crate::suite::pipe;
 
 /// How large the figure may or must be.
 #[derive(Clone, Copy)]
@@ -38,18 +41,29 @@ struct Aim {
     beside: Beside,
     need: Need,
     unit: &'static str,
+    /// A row of the same table that shows what the machine allows.
+    floor: Option<&'static str>,
+}
+
+impl Aim {
+    fn floor(self, row: &'static str) -> Self {
+        Self { floor: Some(row), ..self }
+    }
 }
 
 const LOAN: &str = "sharecell Queue, reserve and recv";
 const BATCH: &str = "sharecell Queue, put_many and get_many";
 const TYPED: &str = "sharecell TypedQueue";
+const RING: &str = <Owned<1> as Fifo<1>>::NAME;
 
 fn ratio(text: &'static str, table: &'static str, row: &'static str, peer: &'static str, need: Need) -> Aim {
-    Aim { text, table, row, figure: Figure::Median, beside: Beside::Peer(peer), need, unit: " ×" }
+    let beside = Beside::Peer(peer);
+    Aim { text, table, row, figure: Figure::Median, beside, need, unit: " ×", floor: None }
 }
 
 fn limit(text: &'static str, table: &'static str, row: &'static str, most: f64, unit: &'static str) -> Aim {
-    Aim { text, table, row, figure: Figure::Median, beside: Beside::Nothing, need: Need::AtMost(most), unit }
+    let need = Need::AtMost(most);
+    Aim { text, table, row, figure: Figure::Median, beside: Beside::Nothing, need, unit, floor: None }
 }
 
 fn aims() -> Vec<Aim> {
@@ -66,30 +80,37 @@ fn aims() -> Vec<Aim> {
             beside: Beside::Best,
             need: AtLeast(1.0),
             unit: " ×",
+            floor: None,
         },
-        ratio("queue 1 to 1, 8 B, beside ArrayQueue in a process", "queue.8.1", TYPED, array, AtLeast(1.5)),
+        ratio("queue 1 to 1, 8 B, beside ArrayQueue in a process", "queue.8.1", TYPED, array, AtLeast(1.5))
+            .floor(RING),
         ratio(
             "queue 2 to 2, beside crossbeam_channel in a process",
             "queue.8.2",
             TYPED,
             channel,
             AtLeast(1.0),
-        ),
+        )
+        .floor(RING),
         ratio(
             "queue 4 to 4, beside crossbeam_channel in a process",
             "queue.8.4",
             TYPED,
             channel,
             AtLeast(1.0),
-        ),
+        )
+        .floor(RING),
         ratio("in batches 1 to 1: 3 × 1.5 × ArrayQueue", "queue.8.1.batch", BATCH, array, AtLeast(4.5)),
         ratio("in batches 2 to 2: 3 × crossbeam_channel", "queue.8.2.batch", BATCH, channel, AtLeast(3.0)),
         ratio("in batches 4 to 4: 3 × crossbeam_channel", "queue.8.4.batch", BATCH, channel, AtLeast(3.0)),
         ratio("there and back, beside the cache line", "round.two", TYPED, "floor: cache line", AtMost(3.0)),
         ratio("the same on one processor, beside the futex", "round.one", TYPED, "floor: futex", AtMost(1.3)),
-        ratio("pipe, 8 B, beside rtrb in a process", "pipe.8", "sharecell Pipe", "rtrb", AtLeast(2.0)),
-        ratio("pipe, 64 KiB, beside two memcpys", "pipe.65536", "sharecell Pipe", copies, AtLeast(0.9)),
-        ratio("pipe, 1 MiB, beside two memcpys", "pipe.1048576", "sharecell Pipe", copies, AtLeast(0.9)),
+        ratio("pipe, 8 B, beside rtrb in a process", "pipe.8", "sharecell Pipe", "rtrb", AtLeast(2.0))
+            .floor(Line::<true>::NAME),
+        ratio("pipe, 64 KiB, beside two memcpys", "pipe.65536", "sharecell Pipe", copies, AtLeast(0.9))
+            .floor(pipe::TWO_BUFFERS),
+        ratio("pipe, 1 MiB, beside two memcpys", "pipe.1048576", "sharecell Pipe", copies, AtLeast(0.9))
+            .floor(pipe::TWO_BUFFERS),
         limit("in place there and back, 8 B", "loan.8", LOAN, 500.0, " ns"),
         limit("in place there and back, 64 KiB", "loan.65536", LOAN, 500.0, " ns"),
         limit("in place there and back, 1 MiB", "loan.1048576", LOAN, 500.0, " ns"),
@@ -140,9 +161,9 @@ struct Found {
     high: f64,
 }
 
-fn find(aim: &Aim, tables: &[Table]) -> Option<Found> {
+fn find(aim: &Aim, row: &str, tables: &[Table]) -> Option<Found> {
     let table = tables.iter().find(|t| t.id == aim.table)?;
-    let ours = table.row(aim.row)?;
+    let ours = table.row(row)?;
     let theirs = match aim.beside {
         Beside::Nothing => {
             return Some(match aim.figure {
@@ -159,11 +180,15 @@ fn find(aim: &Aim, tables: &[Table]) -> Option<Found> {
             others.max_by(|a, b| a.median.total_cmp(&b.median))?
         }
     };
-    // Repeat by repeat: both were measured one after the other.
+    Some(beside(ours, theirs))
+}
+
+/// Repeat by repeat: both were measured one after the other.
+fn beside(ours: &Row, theirs: &Row) -> Found {
     let ratios: Vec<f64> = ours.samples.iter().zip(&theirs.samples).map(|(a, b)| a / b).collect();
     let low = ratios.iter().copied().fold(f64::INFINITY, f64::min);
     let high = ratios.iter().copied().fold(0.0, f64::max);
-    Some(Found { value: median(ratios), low, high })
+    Found { value: median(ratios), low, high }
 }
 
 /// The section with a line for each aim.
@@ -171,9 +196,10 @@ pub fn section(out: &mut String, tables: &[Table]) -> Result<()> {
     writeln!(out, "\n## Aims\n")?;
     writeln!(
         out,
-        "Ratios are the median of those of the repeats; brackets hold the lowest and the highest.\n"
+        "Ratios are the median of those of the repeats; brackets hold the lowest and the highest. *Floor*: what the"
     )?;
-    writeln!(out, "| aim | wanted | measured | met |\n|---|---|---|---|")?;
+    writeln!(out, "least that could do the work reaches beside the same peer; see below.\n")?;
+    writeln!(out, "| aim | wanted | measured | met | floor |\n|---|---|---|---|---|")?;
     let (mut met, mut all) = (0, 0);
     for aim in aims() {
         let (sign, bound) = match aim.need {
@@ -182,7 +208,7 @@ pub fn section(out: &mut String, tables: &[Table]) -> Result<()> {
         };
         let text =
             if aim.text.ends_with(": ") { format!("{}{}", aim.text, aim.row) } else { aim.text.into() };
-        let (measured, verdict) = match find(&aim, tables) {
+        let (measured, verdict) = match find(&aim, aim.row, tables) {
             None => ("not measured".to_owned(), "–"),
             Some(found) => {
                 let good = match aim.need {
@@ -195,7 +221,10 @@ pub fn section(out: &mut String, tables: &[Table]) -> Result<()> {
                 (format!("{value}{} ({low} to {high})", aim.unit), if good { "yes" } else { "**no**" })
             }
         };
-        writeln!(out, "| {text} | {sign} {}{} | {measured} | {verdict} |", short(bound), aim.unit)?;
+        let floor = aim.floor.and_then(|row| find(&aim, row, tables));
+        let floor = floor.map(|f| format!("{}{}", short(f.value), aim.unit)).unwrap_or_default();
+        let bound = short(bound);
+        writeln!(out, "| {text} | {sign} {bound}{} | {measured} | {verdict} | {floor} |", aim.unit)?;
     }
     writeln!(out, "\n{met} of {all} met.")?;
     Ok(())

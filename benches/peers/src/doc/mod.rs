@@ -1,12 +1,13 @@
 //! Writes `docs/performance.md` and its pictures from the results of a run. No figure in it is typed.
 
 mod aims;
+mod kills;
 mod pictures;
 
 use std::fmt::Write;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::Results;
 use crate::group::{Table, short};
@@ -15,9 +16,10 @@ use crate::trial::Place;
 /// What people have to say about the figures, kept as a file of its own.
 const REMARKS: &str = include_str!("../../remarks.md");
 
+pub use kills::write as write_kills;
+
 pub fn write(results: &Path, folder: &Path) -> Result<()> {
-    let text = std::fs::read_to_string(results)
-        .with_context(|| format!("{} cannot be read: run `make bench` first", results.display()))?;
+    let text = std::fs::read_to_string(results)?;
     let results: Results = serde_json::from_str(&text)?;
     let pictures = pictures::draw(&results, &folder.join("performance"))?;
     let mut out = String::new();
@@ -68,8 +70,8 @@ fn head(out: &mut String, results: &Results) -> Result<()> {
         (
             "noise",
             format!(
-                "a fixed loop took up to {:.2} times its best (median {:.2}); {:.1} % of the processors stolen by the host; load {}",
-                n.spin_worst, n.spin_median, n.stolen_percent, n.load
+                "a fixed loop took up to {:.2} times its best (median {:.2}); {:.1} % of the processors used by others, {:.1} % stolen by the host; load {}",
+                n.spin_worst, n.spin_median, n.others_percent, n.stolen_percent, n.load
             ),
         ),
     ] {
@@ -96,6 +98,8 @@ fn section(out: &mut String, table: &Table) -> Result<()> {
         }
         writeln!(out)?;
     }
+    let meanwhile = table.meanwhile();
+    writeln!(out, "\n{}{}.", meanwhile[..1].to_uppercase(), &meanwhile[1..])?;
     if !table.absent.is_empty() {
         writeln!(out)?;
         for (peer, why) in &table.absent {

@@ -12,17 +12,17 @@ mod there {
 
     use anyhow::{Result, ensure};
 
-    use crate::peers::locks::{LockPeer, Run};
-    use crate::peers::queues::{Fifo, Words};
+    use crate::peers::locks::{Guarded, LockPeer, Run};
+    use crate::peers::queues::{Shared, Words};
     use crate::peers::unique;
     use crate::region::Region;
     use crate::trial::Place;
 
     unsafe extern "C" {
         fn boost_mutex_init(at: *mut c_void);
-        fn boost_mutex_pairs(at: *mut c_void, counter: *mut u64, count: u64);
+        fn boost_mutex_pairs(at: *mut c_void, counter: *mut u64, dwell: u64, count: u64);
         fn boost_semaphore_init(at: *mut c_void);
-        fn boost_semaphore_pairs(at: *mut c_void, counter: *mut u64, count: u64);
+        fn boost_semaphore_pairs(at: *mut c_void, counter: *mut u64, dwell: u64, count: u64);
         fn boost_queue_create(name: *const c_char, capacity: usize, item: usize) -> *mut c_void;
         fn boost_queue_open(name: *const c_char) -> *mut c_void;
         fn boost_queue_close(queue: *mut c_void);
@@ -31,51 +31,42 @@ mod there {
         fn boost_queue_get(queue: *mut c_void, item: *mut c_void, len: usize) -> c_int;
     }
 
-    pub struct Mutex(Region<[u64; 16]>);
+    /// A lock in a region, of which the C++ side has one function to make it and one to loop over it.
+    macro_rules! lock {
+        ($name:ident, $called:literal, $init:path, $pairs:path) => {
+            #[doc = concat!($called, ".")]
+            pub struct $name(Region<[u64; 16]>);
 
-    impl LockPeer for Mutex {
-        const NAME: &'static str = "Boost interprocess_mutex";
-        const PLACE: Place = Place::Processes;
-        fn make() -> Result<Self> {
-            let region = Region::<[u64; 16]>::new()?;
-            // SAFETY: the C++ side asserts that a mutex fits into the region.
-            unsafe { boost_mutex_init(region.as_ptr().cast()) };
-            Ok(Self(region))
-        }
-        fn pairs(&self, counter: *mut u64, run: Run<'_>) -> Result<()> {
-            // SAFETY: `make` has made the mutex, which guards the counter.
-            run(&mut |count| unsafe { boost_mutex_pairs(self.0.as_ptr().cast(), counter, count) });
-            Ok(())
-        }
+            impl LockPeer for $name {
+                const NAME: &'static str = $called;
+                const PLACE: Place = Place::Processes;
+                fn make() -> Result<Self> {
+                    let region = Region::<[u64; 16]>::new()?;
+                    // SAFETY: the C++ side asserts that it fits into the region.
+                    unsafe { $init(region.as_ptr().cast()) };
+                    Ok(Self(region))
+                }
+                fn pairs(&self, guarded: Guarded, run: Run<'_>) -> Result<()> {
+                    let at = self.0.as_ptr().cast();
+                    // SAFETY: `make` has made the lock, which guards the counter.
+                    run(&mut |count| unsafe { $pairs(at, guarded.counter, guarded.dwell, count) });
+                    Ok(())
+                }
+            }
+        };
     }
 
-    pub struct Semaphore(Region<[u64; 16]>);
-
-    impl LockPeer for Semaphore {
-        const NAME: &'static str = "Boost interprocess_semaphore";
-        const PLACE: Place = Place::Processes;
-        fn make() -> Result<Self> {
-            let region = Region::<[u64; 16]>::new()?;
-            // SAFETY: the C++ side asserts that a semaphore fits into the region.
-            unsafe { boost_semaphore_init(region.as_ptr().cast()) };
-            Ok(Self(region))
-        }
-        fn pairs(&self, counter: *mut u64, run: Run<'_>) -> Result<()> {
-            // SAFETY: `make` has made the semaphore, which guards the counter.
-            run(&mut |count| unsafe { boost_semaphore_pairs(self.0.as_ptr().cast(), counter, count) });
-            Ok(())
-        }
-    }
+    lock!(Mutex, "Boost interprocess_mutex", boost_mutex_init, boost_mutex_pairs);
+    lock!(Semaphore, "Boost interprocess_semaphore", boost_semaphore_init, boost_semaphore_pairs);
 
     pub struct Queue(CString);
 
     pub struct End(*mut c_void);
 
-    impl<const W: usize> Fifo<W> for Queue {
+    impl<const W: usize> Shared<W> for Queue {
         const NAME: &'static str = "Boost message_queue";
         const PLACE: Place = Place::Processes;
-        type Tx<'a> = End;
-        type Rx<'a> = End;
+        type Side<'a> = End;
         fn make(capacity: usize) -> Result<Self> {
             let name = CString::new(unique())?;
             // SAFETY: the name is a C string; the queue is closed here and removed when dropped.
@@ -86,23 +77,20 @@ mod there {
             }
             Ok(Self(name))
         }
-        fn tx(&self) -> Result<End> {
+        fn side(&self) -> Result<End> {
             // SAFETY: the name is a C string.
             let queue = unsafe { boost_queue_open(self.0.as_ptr()) };
             ensure!(!queue.is_null(), "message_queue was not opened");
             Ok(End(queue))
         }
-        fn rx(&self) -> Result<End> {
-            Fifo::<W>::tx(self)
-        }
-        fn put(tx: &mut End, item: &Words<W>) {
+        fn put(side: &mut End, item: &Words<W>) {
             // SAFETY: the queue is open and takes items of this size.
-            assert_eq!(unsafe { boost_queue_put(tx.0, (&raw const *item).cast(), W * 8) }, 0);
+            assert_eq!(unsafe { boost_queue_put(side.0, (&raw const *item).cast(), W * 8) }, 0);
         }
-        fn get(rx: &mut End) -> Words<W> {
+        fn get(side: &mut End) -> Words<W> {
             let mut item = Words([0; W]);
             // SAFETY: the queue is open, `item` has room for what it holds.
-            assert_eq!(unsafe { boost_queue_get(rx.0, (&raw mut item).cast(), W * 8) }, 0);
+            assert_eq!(unsafe { boost_queue_get(side.0, (&raw mut item).cast(), W * 8) }, 0);
             item
         }
     }

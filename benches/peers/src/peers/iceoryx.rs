@@ -3,12 +3,12 @@
 use core::time::Duration;
 
 use anyhow::{Result, anyhow};
-use crossbeam_utils::Backoff;
 use iceoryx2::port::update_connections::UpdateConnections;
 use iceoryx2::port::{listener::Listener, notifier::Notifier, publisher::Publisher, subscriber::Subscriber};
 use iceoryx2::prelude::*;
+use iceoryx2::service::port_factory::{event, publish_subscribe};
 
-use crate::peers::queues::{Fifo, Words};
+use crate::peers::queues::{Fifo, Words, until_some};
 use crate::peers::unique;
 use crate::trial::Place;
 
@@ -57,14 +57,7 @@ impl<const EVENTS: bool, const W: usize> Fifo<W> for PubSub<EVENTS> {
 
     fn tx(&self) -> Result<Tx<W>> {
         let node = NodeBuilder::new().create::<Service>().map_err(error)?;
-        let name = self.name.as_str().try_into().map_err(error)?;
-        let service = node
-            .service_builder(&name)
-            .publish_subscribe::<Words<W>>()
-            .enable_safe_overflow(false)
-            .subscriber_max_buffer_size(BUFFER)
-            .open_or_create()
-            .map_err(error)?;
+        let service = samples(&node, &self.name)?;
         let publisher = service
             .publisher_builder()
             .backpressure_strategy(BackpressureStrategy::RetryUntilDelivered)
@@ -77,7 +70,7 @@ impl<const EVENTS: bool, const W: usize> Fifo<W> for PubSub<EVENTS> {
         publisher.update_connections().map_err(error)?;
         let notifier = match EVENTS {
             true => {
-                let events = node.service_builder(&name).event().open_or_create().map_err(error)?;
+                let events = events(&node, &self.name)?;
                 let notifier = events.notifier_builder().create().map_err(error)?;
                 while events.dynamic_config().number_of_listeners() == 0 {
                     std::thread::yield_now();
@@ -91,19 +84,9 @@ impl<const EVENTS: bool, const W: usize> Fifo<W> for PubSub<EVENTS> {
 
     fn rx(&self) -> Result<Rx<W>> {
         let node = NodeBuilder::new().create::<Service>().map_err(error)?;
-        let name = self.name.as_str().try_into().map_err(error)?;
-        let service = node
-            .service_builder(&name)
-            .publish_subscribe::<Words<W>>()
-            .enable_safe_overflow(false)
-            .subscriber_max_buffer_size(BUFFER)
-            .open_or_create()
-            .map_err(error)?;
+        let service = samples::<W>(&node, &self.name)?;
         let listener = match EVENTS {
-            true => {
-                let events = node.service_builder(&name).event().open_or_create().map_err(error)?;
-                Some(events.listener_builder().create().map_err(error)?)
-            }
+            true => Some(events(&node, &self.name)?.listener_builder().create().map_err(error)?),
             false => None,
         };
         let subscriber = service.subscriber_builder().buffer_size(BUFFER).create().map_err(error)?;
@@ -123,18 +106,30 @@ impl<const EVENTS: bool, const W: usize> Fifo<W> for PubSub<EVENTS> {
 
     #[inline]
     fn get(rx: &mut Rx<W>) -> Words<W> {
-        let backoff = Backoff::new();
+        let receive = || rx.subscriber.receive().expect("receive").map(|sample| *sample);
+        let Some(listener) = &rx.listener else { return until_some(receive) };
         loop {
-            if let Some(sample) = rx.subscriber.receive().expect("receive") {
-                return *sample;
+            if let Some(item) = receive() {
+                return item;
             }
-            match &rx.listener {
-                // The time is a safeguard: a notification may come before its sample is looked for.
-                Some(listener) => {
-                    listener.timed_wait(|_| {}, Duration::from_millis(100)).expect("timed_wait");
-                }
-                None => backoff.snooze(),
-            }
+            // The time is a safeguard: a notification may come before its sample is looked for.
+            listener.timed_wait(|_| {}, Duration::from_millis(100)).expect("timed_wait");
         }
     }
+}
+
+fn samples<const W: usize>(
+    node: &Node<Service>,
+    name: &str,
+) -> Result<publish_subscribe::PortFactory<Service, Words<W>, ()>> {
+    node.service_builder(&name.try_into().map_err(error)?)
+        .publish_subscribe::<Words<W>>()
+        .enable_safe_overflow(false)
+        .subscriber_max_buffer_size(BUFFER)
+        .open_or_create()
+        .map_err(error)
+}
+
+fn events(node: &Node<Service>, name: &str) -> Result<event::PortFactory<Service>> {
+    node.service_builder(&name.try_into().map_err(error)?).event().open_or_create().map_err(error)
 }

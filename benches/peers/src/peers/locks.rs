@@ -1,6 +1,7 @@
 //! Locks: each guards a counter that is incremented by an ordinary load and store.
 
 use std::cell::UnsafeCell;
+use std::hint::black_box;
 use std::mem::MaybeUninit;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering::*};
@@ -12,6 +13,26 @@ use crate::peers::Scratch;
 use crate::region::{Region, futex_wait, futex_wake};
 use crate::trial::Place;
 
+/// What a lock guards: a counter, and how long each holder keeps it besides.
+#[derive(Clone, Copy)]
+pub struct Guarded {
+    pub counter: *mut u64,
+    /// Turns of an empty loop.
+    pub dwell: u64,
+}
+
+impl Guarded {
+    /// What happens under the lock.
+    #[inline(always)]
+    fn work(self) {
+        // SAFETY: the caller holds the lock that guards the counter.
+        unsafe { self.counter.write_volatile(self.counter.read_volatile() + 1) };
+        for turn in 0..self.dwell {
+            black_box(turn);
+        }
+    }
+}
+
 /// Called once with a loop that takes and gives back the lock so many times.
 pub type Run<'a> = &'a mut dyn FnMut(&mut dyn FnMut(u64));
 
@@ -21,15 +42,21 @@ pub trait LockPeer: Sized + Sync {
     const PLACE: Place;
     /// Made in the parent of processes, or in the process of the threads.
     fn make() -> Result<Self>;
-    /// In a worker: opens the lock and hands `run` the loop, which increments `counter` under the lock.
-    fn pairs(&self, counter: *mut u64, run: Run<'_>) -> Result<()>;
+    /// In a worker: opens the lock and hands `run` the loop, which works on `guarded` under the lock.
+    fn pairs(&self, guarded: Guarded, run: Run<'_>) -> Result<()>;
 }
 
-/// What happens under the lock.
-#[inline]
-fn increment(counter: *mut u64) {
-    // SAFETY: the caller holds the lock that guards the counter.
-    unsafe { counter.write_volatile(counter.read_volatile() + 1) };
+/// The loop: `take` gives what `give` takes back.
+#[inline(always)]
+fn pairs<G>(guarded: Guarded, run: Run<'_>, take: impl Fn() -> G, give: impl Fn(G)) -> Result<()> {
+    run(&mut |count| {
+        for _ in 0..count {
+            let held = take();
+            guarded.work();
+            give(held);
+        }
+    });
+    Ok(())
 }
 
 pub struct Sharecell(Scratch);
@@ -42,16 +69,28 @@ impl LockPeer for Sharecell {
         sharecell::Lock::create(&scratch.segment, "lock")?;
         Ok(Self(scratch))
     }
-    fn pairs(&self, counter: *mut u64, run: Run<'_>) -> Result<()> {
+    fn pairs(&self, guarded: Guarded, run: Run<'_>) -> Result<()> {
         let lock = sharecell::Lock::open(&self.0.open()?, "lock")?;
-        run(&mut |count| {
-            for _ in 0..count {
-                let guard = lock.lock().expect("lock");
-                increment(counter);
-                drop(guard);
-            }
-        });
-        Ok(())
+        pairs(guarded, run, || lock.lock().expect("lock"), drop)
+    }
+}
+
+/// A semaphore of one permit, which comes back from the dead.
+pub struct Undo(Scratch);
+
+impl LockPeer for Undo {
+    const NAME: &'static str = "sharecell Semaphore, undo";
+    const PLACE: Place = Place::Processes;
+    fn make() -> Result<Self> {
+        let scratch = Scratch::new()?;
+        let options = sharecell::SemaphoreOptions::new(1).undo();
+        sharecell::Semaphore::create_with(&scratch.segment, "semaphore", &options)?;
+        Ok(Self(scratch))
+    }
+    fn pairs(&self, guarded: Guarded, run: Run<'_>) -> Result<()> {
+        let semaphore = sharecell::Semaphore::open(&self.0.open()?, "semaphore")?;
+        let take = || semaphore.acquire().expect("acquire");
+        pairs(guarded, run, take, |()| semaphore.release(1).expect("release"))
     }
 }
 
@@ -63,15 +102,8 @@ impl LockPeer for Std {
     fn make() -> Result<Self> {
         Ok(Self(Mutex::new(())))
     }
-    fn pairs(&self, counter: *mut u64, run: Run<'_>) -> Result<()> {
-        run(&mut |count| {
-            for _ in 0..count {
-                let guard = self.0.lock().expect("not poisoned");
-                increment(counter);
-                drop(guard);
-            }
-        });
-        Ok(())
+    fn pairs(&self, guarded: Guarded, run: Run<'_>) -> Result<()> {
+        pairs(guarded, run, || self.0.lock().expect("not poisoned"), drop)
     }
 }
 
@@ -83,15 +115,8 @@ impl LockPeer for ParkingLot {
     fn make() -> Result<Self> {
         Ok(Self(parking_lot::Mutex::new(())))
     }
-    fn pairs(&self, counter: *mut u64, run: Run<'_>) -> Result<()> {
-        run(&mut |count| {
-            for _ in 0..count {
-                let guard = self.0.lock();
-                increment(counter);
-                drop(guard);
-            }
-        });
-        Ok(())
+    fn pairs(&self, guarded: Guarded, run: Run<'_>) -> Result<()> {
+        pairs(guarded, run, || self.0.lock(), drop)
     }
 }
 
@@ -104,20 +129,19 @@ impl LockPeer for BareFutex {
     fn make() -> Result<Self> {
         Ok(Self(Region::new()?))
     }
-    fn pairs(&self, counter: *mut u64, run: Run<'_>) -> Result<()> {
+    fn pairs(&self, guarded: Guarded, run: Run<'_>) -> Result<()> {
         let word = self.0.get();
-        run(&mut |count| {
-            for _ in 0..count {
-                if word.compare_exchange(0, 1, Acquire, Relaxed).is_err() {
-                    wait_for(word);
-                }
-                increment(counter);
-                if word.swap(0, Release) == 2 {
-                    futex_wake(word);
-                }
+        let take = || {
+            if word.compare_exchange(0, 1, Acquire, Relaxed).is_err() {
+                wait_for(word);
             }
-        });
-        Ok(())
+        };
+        let give = |()| {
+            if word.swap(0, Release) == 2 {
+                futex_wake(word);
+            }
+        };
+        pairs(guarded, run, take, give)
     }
 }
 
@@ -139,6 +163,29 @@ type Cell<T> = UnsafeCell<MaybeUninit<T>>;
 /// A `pthread_mutex_t` shared between processes; with `ROBUST`, told of a holder's death.
 pub struct Pthread<const ROBUST: bool>(Region<Cell<libc::pthread_mutex_t>>);
 
+impl<const ROBUST: bool> Pthread<ROBUST> {
+    /// Takes the mutex; whether its last holder had died.
+    pub fn lock(&self) -> bool {
+        let mutex = self.0.as_ptr().cast();
+        // SAFETY: `make` has initialised the mutex.
+        match unsafe { libc::pthread_mutex_lock(mutex) } {
+            0 => false,
+            libc::EOWNERDEAD => {
+                // SAFETY: this thread holds it.
+                unsafe { libc::pthread_mutex_consistent(mutex) };
+                true
+            }
+            code => panic!("pthread_mutex_lock: {code}"),
+        }
+    }
+
+    /// Gives it back; the caller has it.
+    fn unlock(&self) {
+        // SAFETY: this thread holds it.
+        unsafe { libc::pthread_mutex_unlock(self.0.as_ptr().cast()) };
+    }
+}
+
 impl<const ROBUST: bool> LockPeer for Pthread<ROBUST> {
     const NAME: &'static str = if ROBUST { "pthread mutex, shared, robust" } else { "pthread mutex, shared" };
     const PLACE: Place = Place::Processes;
@@ -157,18 +204,8 @@ impl<const ROBUST: bool> LockPeer for Pthread<ROBUST> {
         ensure!(code == 0, "pthread_mutex_init: {code}");
         Ok(Self(region))
     }
-    fn pairs(&self, counter: *mut u64, run: Run<'_>) -> Result<()> {
-        let mutex = self.0.as_ptr().cast();
-        run(&mut |count| {
-            for _ in 0..count {
-                // SAFETY: `make` has initialised the mutex.
-                assert_eq!(unsafe { libc::pthread_mutex_lock(mutex) }, 0);
-                increment(counter);
-                // SAFETY: this thread holds it.
-                unsafe { libc::pthread_mutex_unlock(mutex) };
-            }
-        });
-        Ok(())
+    fn pairs(&self, guarded: Guarded, run: Run<'_>) -> Result<()> {
+        pairs(guarded, run, || self.lock(), |_| self.unlock())
     }
 }
 
@@ -186,18 +223,13 @@ impl LockPeer for Posix {
         }
         Ok(Self(region))
     }
-    fn pairs(&self, counter: *mut u64, run: Run<'_>) -> Result<()> {
+    fn pairs(&self, guarded: Guarded, run: Run<'_>) -> Result<()> {
         let semaphore = self.0.as_ptr().cast();
-        run(&mut |count| {
-            for _ in 0..count {
-                // SAFETY: `make` has initialised the semaphore.
-                assert_eq!(unsafe { libc::sem_wait(semaphore) }, 0);
-                increment(counter);
-                // SAFETY: as above.
-                unsafe { libc::sem_post(semaphore) };
-            }
-        });
-        Ok(())
+        // SAFETY: `make` has initialised the semaphore.
+        let take = || assert_eq!(unsafe { libc::sem_wait(semaphore) }, 0);
+        // SAFETY: as above.
+        let give = |()| assert_eq!(unsafe { libc::sem_post(semaphore) }, 0);
+        pairs(guarded, run, take, give)
     }
 }
 
@@ -220,19 +252,12 @@ impl LockPeer for RawSync {
         made.map_err(|e| anyhow::anyhow!("{e}"))?;
         Ok(Self { memory })
     }
-    fn pairs(&self, counter: *mut u64, run: Run<'_>) -> Result<()> {
+    fn pairs(&self, guarded: Guarded, run: Run<'_>) -> Result<()> {
         let memory = shared_memory::ShmemConf::new().os_id(self.memory.get_os_id()).open()?;
         let at = memory.as_ptr();
         // SAFETY: `make` has made a mutex there.
         let opened = unsafe { raw_sync::locks::Mutex::from_existing(at, at.add(2048)) };
         let (lock, _): (Box<dyn LockImpl>, usize) = opened.map_err(|e| anyhow::anyhow!("{e}"))?;
-        run(&mut |count| {
-            for _ in 0..count {
-                let guard = lock.lock().expect("lock");
-                increment(counter);
-                drop(guard);
-            }
-        });
-        Ok(())
+        pairs(guarded, run, || lock.lock().expect("lock"), drop)
     }
 }

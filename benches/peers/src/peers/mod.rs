@@ -1,6 +1,7 @@
 //! What is measured, behind one face for each discipline.
 
 pub mod boost;
+pub mod floors;
 pub mod iceoryx;
 pub mod locks;
 pub mod queues;

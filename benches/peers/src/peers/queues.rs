@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use anyhow::{Context, Result};
 use crossbeam_utils::Backoff;
-use sharecell::{Deadline, Element, Queue, QueueOptions, TypedQueue};
+use sharecell::{Deadline, Element, End, Pipe, PipeOptions, Queue, QueueOptions, TypedQueue};
 
 use crate::peers::Scratch;
 use crate::trial::Place;
@@ -56,6 +56,49 @@ pub trait Fifo<const W: usize>: Sized + Sync + 'static {
     fn rx(&self) -> Result<Self::Rx<'_>>;
     fn put(tx: &mut Self::Tx<'_>, item: &Words<W>);
     fn get(rx: &mut Self::Rx<'_>) -> Words<W>;
+    /// Deals with those who have died, where one can ask for it.
+    fn settle(&self) {}
+}
+
+/// A [`Fifo`] of which every worker uses the same thing, whether it puts or gets.
+pub trait Shared<const W: usize>: Sized + Sync + 'static {
+    const NAME: &'static str;
+    const PLACE: Place;
+    type Side<'a>
+    where
+        Self: 'a;
+    fn make(capacity: usize) -> Result<Self>;
+    fn side(&self) -> Result<Self::Side<'_>>;
+    fn put(side: &mut Self::Side<'_>, item: &Words<W>);
+    fn get(side: &mut Self::Side<'_>) -> Words<W>;
+    fn settle(&self) {}
+}
+
+impl<const W: usize, Q: Shared<W>> Fifo<W> for Q {
+    const NAME: &'static str = Q::NAME;
+    const PLACE: Place = Q::PLACE;
+    type Tx<'a> = Q::Side<'a>;
+    type Rx<'a> = Q::Side<'a>;
+    fn make(capacity: usize) -> Result<Self> {
+        Q::make(capacity)
+    }
+    fn tx(&self) -> Result<Self::Tx<'_>> {
+        self.side()
+    }
+    fn rx(&self) -> Result<Self::Rx<'_>> {
+        self.side()
+    }
+    #[inline]
+    fn put(tx: &mut Self::Tx<'_>, item: &Words<W>) {
+        Q::put(tx, item);
+    }
+    #[inline]
+    fn get(rx: &mut Self::Rx<'_>) -> Words<W> {
+        Q::get(rx)
+    }
+    fn settle(&self) {
+        Q::settle(self);
+    }
 }
 
 /// A queue that moves many items in a call.
@@ -65,62 +108,69 @@ pub trait Batches<const W: usize>: Fifo<W> {
     fn get_many(rx: &mut Self::Rx<'_>, max: usize, each: impl FnMut(&Words<W>));
 }
 
+/// How to wait for what has no waiting call, as crossbeam's authors suggest: spin, then give the processor away.
+#[inline]
+pub fn until_some<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
+    let backoff = Backoff::new();
+    loop {
+        if let Some(it) = attempt() {
+            return it;
+        }
+        backoff.snooze();
+    }
+}
+
 /// The typed face: a value in, a value out.
 pub struct Typed(Scratch);
 
-impl<const W: usize> Fifo<W> for Typed {
+impl<const W: usize> Shared<W> for Typed {
     const NAME: &'static str = "sharecell TypedQueue";
     const PLACE: Place = Place::Processes;
-    type Tx<'a> = TypedQueue<Words<W>>;
-    type Rx<'a> = TypedQueue<Words<W>>;
+    type Side<'a> = TypedQueue<Words<W>>;
     fn make(capacity: usize) -> Result<Self> {
         let scratch = Scratch::new()?;
         TypedQueue::<Words<W>>::create(&scratch.segment, "queue", capacity as u64)?;
         Ok(Self(scratch))
     }
-    fn tx(&self) -> Result<Self::Tx<'_>> {
+    fn side(&self) -> Result<Self::Side<'_>> {
         Ok(TypedQueue::open(&self.0.open()?, "queue")?)
     }
-    fn rx(&self) -> Result<Self::Rx<'_>> {
-        Fifo::<W>::tx(self)
+    #[inline]
+    fn put(side: &mut Self::Side<'_>, item: &Words<W>) {
+        side.put(*item).expect("put");
     }
     #[inline]
-    fn put(tx: &mut Self::Tx<'_>, item: &Words<W>) {
-        tx.put(*item).expect("put");
+    fn get(side: &mut Self::Side<'_>) -> Words<W> {
+        side.get().expect("get")
     }
-    #[inline]
-    fn get(rx: &mut Self::Rx<'_>) -> Words<W> {
-        rx.get().expect("get")
+    fn settle(&self) {
+        self.0.segment.recover();
     }
 }
 
 /// The face of byte strings: put copies in, recv reads in place.
 pub struct Bytes(Scratch);
 
-impl<const W: usize> Fifo<W> for Bytes {
+impl<const W: usize> Shared<W> for Bytes {
     const NAME: &'static str = "sharecell Queue, bytes, read in place";
     const PLACE: Place = Place::Processes;
-    type Tx<'a> = Queue;
-    type Rx<'a> = Queue;
+    type Side<'a> = Queue;
     fn make(capacity: usize) -> Result<Self> {
         let scratch = Scratch::new()?;
         let options = QueueOptions::new(capacity as u64).max_item(W as u64 * 8);
         Queue::create(&scratch.segment, "queue", &options)?;
         Ok(Self(scratch))
     }
-    fn tx(&self) -> Result<Queue> {
+    fn side(&self) -> Result<Queue> {
         Ok(Queue::open(&self.0.open()?, "queue")?)
     }
-    fn rx(&self) -> Result<Queue> {
-        Fifo::<W>::tx(self)
+    #[inline]
+    fn put(side: &mut Queue, item: &Words<W>) {
+        side.put(bytemuck::bytes_of(item)).expect("put");
     }
     #[inline]
-    fn put(tx: &mut Queue, item: &Words<W>) {
-        tx.put(bytemuck::bytes_of(item)).expect("put");
-    }
-    #[inline]
-    fn get(rx: &mut Queue) -> Words<W> {
-        bytemuck::pod_read_unaligned(&rx.recv(Deadline::Never).expect("recv"))
+    fn get(side: &mut Queue) -> Words<W> {
+        bytemuck::pod_read_unaligned(&side.recv(Deadline::Never).expect("recv"))
     }
 }
 
@@ -136,103 +186,108 @@ impl<const W: usize> Batches<W> for Bytes {
     }
 }
 
-/// crossbeam's queue; it has no waiting calls, so the workers wait as its authors suggest.
+/// A pipe in one direction.
+pub struct Simplex {
+    scratch: Scratch,
+    _ends: (Pipe, Pipe),
+}
+
+impl<const W: usize> Fifo<W> for Simplex {
+    const NAME: &'static str = "sharecell Pipe";
+    const PLACE: Place = Place::Processes;
+    type Tx<'a> = Pipe;
+    type Rx<'a> = Pipe;
+    fn make(capacity: usize) -> Result<Self> {
+        let scratch = Scratch::new()?;
+        let options = PipeOptions::new().duplex(false).capacity(capacity as u64);
+        let ends = Pipe::create(&scratch.segment, "pipe", &options)?;
+        Ok(Self { scratch, _ends: ends })
+    }
+    fn tx(&self) -> Result<Pipe> {
+        Ok(Pipe::open(&self.scratch.open()?, "pipe", End::B)?)
+    }
+    fn rx(&self) -> Result<Pipe> {
+        Ok(Pipe::open(&self.scratch.open()?, "pipe", End::A)?)
+    }
+    #[inline]
+    fn put(tx: &mut Pipe, item: &Words<W>) {
+        tx.send(bytemuck::bytes_of(item)).expect("send");
+    }
+    #[inline]
+    fn get(rx: &mut Pipe) -> Words<W> {
+        let mut item = Words([0; W]);
+        let len = rx.recv_into(bytemuck::bytes_of_mut(&mut item), Deadline::Never).expect("recv_into");
+        assert_eq!(len, W * 8);
+        item
+    }
+    fn settle(&self) {
+        self.scratch.segment.recover();
+    }
+}
+
+/// crossbeam's queue; it has no waiting calls.
 pub struct ArrayQueue<const W: usize>(crossbeam_queue::ArrayQueue<Words<W>>);
 
-impl<const W: usize> Fifo<W> for ArrayQueue<W> {
+impl<const W: usize> Shared<W> for ArrayQueue<W> {
     const NAME: &'static str = "crossbeam ArrayQueue";
     const PLACE: Place = Place::Threads;
-    type Tx<'a> = &'a Self;
-    type Rx<'a> = &'a Self;
+    type Side<'a> = &'a Self;
     fn make(capacity: usize) -> Result<Self> {
         Ok(Self(crossbeam_queue::ArrayQueue::new(capacity)))
     }
-    fn tx(&self) -> Result<&Self> {
+    fn side(&self) -> Result<&Self> {
         Ok(self)
     }
-    fn rx(&self) -> Result<&Self> {
-        Fifo::<W>::tx(self)
+    #[inline]
+    fn put(side: &mut &Self, item: &Words<W>) {
+        until_some(|| side.0.push(*item).ok());
     }
     #[inline]
-    fn put(tx: &mut &Self, item: &Words<W>) {
-        let backoff = Backoff::new();
-        while tx.0.push(*item).is_err() {
-            backoff.snooze();
+    fn get(side: &mut &Self) -> Words<W> {
+        until_some(|| side.0.pop())
+    }
+}
+
+/// A bounded channel with a sender, a receiver, and waiting of its own.
+macro_rules! channel {
+    ($name:ident, $called:literal, $sender:ty, $receiver:ty, $make:path) => {
+        #[doc = concat!("The bounded channel of ", $called, ".")]
+        pub struct $name<const W: usize> {
+            tx: $sender,
+            rx: $receiver,
         }
-    }
-    #[inline]
-    fn get(rx: &mut &Self) -> Words<W> {
-        let backoff = Backoff::new();
-        loop {
-            if let Some(item) = rx.0.pop() {
-                return item;
+
+        impl<const W: usize> Shared<W> for $name<W> {
+            const NAME: &'static str = $called;
+            const PLACE: Place = Place::Threads;
+            type Side<'a> = &'a Self;
+            fn make(capacity: usize) -> Result<Self> {
+                let (tx, rx) = $make(capacity);
+                Ok(Self { tx, rx })
             }
-            backoff.snooze();
+            fn side(&self) -> Result<&Self> {
+                Ok(self)
+            }
+            #[inline]
+            fn put(side: &mut &Self, item: &Words<W>) {
+                side.tx.send(*item).expect("send");
+            }
+            #[inline]
+            fn get(side: &mut &Self) -> Words<W> {
+                side.rx.recv().expect("recv")
+            }
         }
-    }
+    };
 }
 
-/// crossbeam's bounded channel.
-pub struct Channel<const W: usize> {
-    tx: crossbeam_channel::Sender<Words<W>>,
-    rx: crossbeam_channel::Receiver<Words<W>>,
-}
-
-impl<const W: usize> Fifo<W> for Channel<W> {
-    const NAME: &'static str = "crossbeam_channel";
-    const PLACE: Place = Place::Threads;
-    type Tx<'a> = &'a Self;
-    type Rx<'a> = &'a Self;
-    fn make(capacity: usize) -> Result<Self> {
-        let (tx, rx) = crossbeam_channel::bounded(capacity);
-        Ok(Self { tx, rx })
-    }
-    fn tx(&self) -> Result<&Self> {
-        Ok(self)
-    }
-    fn rx(&self) -> Result<&Self> {
-        Fifo::<W>::tx(self)
-    }
-    #[inline]
-    fn put(tx: &mut &Self, item: &Words<W>) {
-        tx.tx.send(*item).expect("send");
-    }
-    #[inline]
-    fn get(rx: &mut &Self) -> Words<W> {
-        rx.rx.recv().expect("recv")
-    }
-}
-
-/// kanal's bounded channel.
-pub struct Kanal<const W: usize> {
-    tx: kanal::Sender<Words<W>>,
-    rx: kanal::Receiver<Words<W>>,
-}
-
-impl<const W: usize> Fifo<W> for Kanal<W> {
-    const NAME: &'static str = "kanal";
-    const PLACE: Place = Place::Threads;
-    type Tx<'a> = &'a Self;
-    type Rx<'a> = &'a Self;
-    fn make(capacity: usize) -> Result<Self> {
-        let (tx, rx) = kanal::bounded(capacity);
-        Ok(Self { tx, rx })
-    }
-    fn tx(&self) -> Result<&Self> {
-        Ok(self)
-    }
-    fn rx(&self) -> Result<&Self> {
-        Fifo::<W>::tx(self)
-    }
-    #[inline]
-    fn put(tx: &mut &Self, item: &Words<W>) {
-        tx.tx.send(*item).expect("send");
-    }
-    #[inline]
-    fn get(rx: &mut &Self) -> Words<W> {
-        rx.rx.recv().expect("recv")
-    }
-}
+channel!(
+    Channel,
+    "crossbeam_channel",
+    crossbeam_channel::Sender<Words<W>>,
+    crossbeam_channel::Receiver<Words<W>>,
+    crossbeam_channel::bounded
+);
+channel!(Kanal, "kanal", kanal::Sender<Words<W>>, kanal::Receiver<Words<W>>, kanal::bounded);
 
 /// rtrb: one producer, one consumer, of which each worker takes its own.
 pub struct Rtrb<const W: usize> {
@@ -258,20 +313,11 @@ impl<const W: usize> Fifo<W> for Rtrb<W> {
     }
     #[inline]
     fn put(tx: &mut Self::Tx<'_>, item: &Words<W>) {
-        let backoff = Backoff::new();
-        while tx.push(*item).is_err() {
-            backoff.snooze();
-        }
+        until_some(|| tx.push(*item).ok());
     }
     #[inline]
     fn get(rx: &mut Self::Rx<'_>) -> Words<W> {
-        let backoff = Backoff::new();
-        loop {
-            if let Ok(item) = rx.pop() {
-                return item;
-            }
-            backoff.snooze();
-        }
+        until_some(|| rx.pop().ok())
     }
 }
 

@@ -9,7 +9,7 @@ use interprocess::local_socket::prelude::*;
 use interprocess::local_socket::{GenericNamespaced, ListenerOptions, Stream};
 use ipc_channel::ipc::{IpcReceiver, IpcSender};
 
-use crate::peers::queues::{Fifo, Words, taken};
+use crate::peers::queues::{Fifo, Shared, Words, taken};
 use crate::peers::unique;
 use crate::trial::Place;
 
@@ -27,11 +27,10 @@ impl Drop for Descriptor {
     }
 }
 
-impl<const W: usize> Fifo<W> for PosixMq {
+impl<const W: usize> Shared<W> for PosixMq {
     const NAME: &'static str = "POSIX mq";
     const PLACE: Place = Place::Processes;
-    type Tx<'a> = Descriptor;
-    type Rx<'a> = Descriptor;
+    type Side<'a> = Descriptor;
     fn make(capacity: usize) -> Result<Self> {
         let most = std::fs::read_to_string("/proc/sys/fs/mqueue/msg_max")
             .context("no POSIX message queues in this kernel")?;
@@ -49,7 +48,7 @@ impl<const W: usize> Fifo<W> for PosixMq {
         drop(Descriptor(at));
         Ok(Self { name })
     }
-    fn tx(&self) -> Result<Descriptor> {
+    fn side(&self) -> Result<Descriptor> {
         // SAFETY: the name is a C string.
         let at = unsafe { libc::mq_open(self.name.as_ptr(), libc::O_RDWR) };
         if at < 0 {
@@ -57,17 +56,14 @@ impl<const W: usize> Fifo<W> for PosixMq {
         }
         Ok(Descriptor(at))
     }
-    fn rx(&self) -> Result<Descriptor> {
-        Fifo::<W>::tx(self)
-    }
-    fn put(tx: &mut Descriptor, item: &Words<W>) {
+    fn put(side: &mut Descriptor, item: &Words<W>) {
         // SAFETY: the item has the queue's size.
-        assert_eq!(unsafe { libc::mq_send(tx.0, (&raw const *item).cast(), W * 8, 0) }, 0);
+        assert_eq!(unsafe { libc::mq_send(side.0, (&raw const *item).cast(), W * 8, 0) }, 0);
     }
-    fn get(rx: &mut Descriptor) -> Words<W> {
+    fn get(side: &mut Descriptor) -> Words<W> {
         let mut item = Words([0; W]);
         // SAFETY: `item` has room for a message.
-        let got = unsafe { libc::mq_receive(rx.0, (&raw mut item).cast(), W * 8, std::ptr::null_mut()) };
+        let got = unsafe { libc::mq_receive(side.0, (&raw mut item).cast(), W * 8, std::ptr::null_mut()) };
         assert_eq!(got as usize, W * 8);
         item
     }
@@ -89,11 +85,10 @@ pub struct Descriptors<const KIND: u8> {
 pub const PIPE: u8 = 0;
 pub const SOCKETPAIR: u8 = 1;
 
-impl<const KIND: u8, const W: usize> Fifo<W> for Descriptors<KIND> {
+impl<const KIND: u8, const W: usize> Shared<W> for Descriptors<KIND> {
     const NAME: &'static str = if KIND == PIPE { "OS pipe" } else { "socketpair" };
     const PLACE: Place = Place::Processes;
-    type Tx<'a> = &'a Self;
-    type Rx<'a> = &'a Self;
+    type Side<'a> = &'a Self;
     fn make(_: usize) -> Result<Self> {
         let mut fds = [0; 2];
         // SAFETY: `fds` is a place for two descriptors.
@@ -108,21 +103,18 @@ impl<const KIND: u8, const W: usize> Fifo<W> for Descriptors<KIND> {
         }
         Ok(Self { get: Descriptor(fds[0]), put: Descriptor(fds[1]) })
     }
-    fn tx(&self) -> Result<&Self> {
+    fn side(&self) -> Result<&Self> {
         Ok(self)
     }
-    fn rx(&self) -> Result<&Self> {
-        Fifo::<W>::tx(self)
-    }
-    fn put(tx: &mut &Self, item: &Words<W>) {
+    fn put(side: &mut &Self, item: &Words<W>) {
         // SAFETY: the item is valid to read. A pipe takes up to 4096 bytes whole, a socket of this type all.
-        let done = unsafe { libc::write(tx.put.0, (&raw const *item).cast(), W * 8) };
+        let done = unsafe { libc::write(side.put.0, (&raw const *item).cast(), W * 8) };
         assert_eq!(done as usize, W * 8);
     }
-    fn get(rx: &mut &Self) -> Words<W> {
+    fn get(side: &mut &Self) -> Words<W> {
         let mut item = Words([0; W]);
         // SAFETY: `item` has room for it.
-        let got = unsafe { libc::read(rx.get.0, (&raw mut item).cast(), W * 8) };
+        let got = unsafe { libc::read(side.get.0, (&raw mut item).cast(), W * 8) };
         assert_eq!(got as usize, W * 8);
         item
     }

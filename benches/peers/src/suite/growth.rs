@@ -32,6 +32,9 @@ fn sizes<'a>(quick: bool) -> Group<'a> {
         let size = bytes as usize;
         g.add(format!("sharecell Pipe | {bytes}"), Place::Processes, move |n| pipe::sharecell(size, n));
         g.add(format!("rtrb, chunks of bytes | {bytes}"), Place::Threads, move |n| pipe::rtrb_bytes(size, n));
+        g.add(format!("floor: two buffers | {bytes}"), Place::Processes, move |n| {
+            pipe::through_buffers(2, size, n)
+        });
         g.add(format!("floor: two memcpys | {bytes}"), Place::Processes, move |n| pipe::two_copies(size, n));
     }
     g

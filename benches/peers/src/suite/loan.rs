@@ -1,15 +1,15 @@
 //! There and back in place: written where it is read, whatever its size. The ends of each item are touched.
 
 use anyhow::{Result, anyhow};
-use crossbeam_utils::Backoff;
 use iceoryx2::prelude::*;
 use sharecell::{Deadline, End, Pipe, PipeOptions, Queue, QueueOptions};
 
 use crate::group::{Group, Sample};
 use crate::peers::iceoryx::error;
+use crate::peers::queues::until_some;
 use crate::peers::{Scratch, unique};
 use crate::suite::pipe::{mark, marked};
-use crate::suite::round::{answer, ask, sample};
+use crate::suite::round::{ask_or_answer, sample};
 use crate::trial::{self, Pin, Place};
 
 pub const SIZES: [(usize, &str); 4] =
@@ -41,20 +41,13 @@ fn queue(bytes: usize, count: u64) -> Result<Sample> {
     sample(trial::processes(2, Pin::Spread, &|worker| {
         let segment = scratch.open()?;
         let (there, back) = (Queue::open(&segment, "there")?, Queue::open(&segment, "back")?);
-        let put = |queue: &Queue, n| {
-            let mut place = queue.reserve(bytes, Deadline::Never).expect("reserve");
+        let (out, incoming) = if worker.rank == 0 { (there, back) } else { (back, there) };
+        let put = |n| {
+            let mut place = out.reserve(bytes, Deadline::Never).expect("reserve");
             mark(&mut place, n);
             place.commit().expect("commit");
         };
-        let get = |queue: &Queue| marked(&queue.recv(Deadline::Never).expect("recv"));
-        if worker.rank == 0 {
-            ask(worker, count, |n| {
-                put(&there, n);
-                get(&back)
-            });
-        } else {
-            answer(worker, count, || put(&back, get(&there)));
-        }
+        ask_or_answer(worker, count, put, || marked(&incoming.recv(Deadline::Never).expect("recv")));
         Ok(())
     })?)
 }
@@ -70,15 +63,9 @@ fn pipe(bytes: usize, count: u64) -> Result<Sample> {
             mark(&mut place, n);
             place.commit().expect("commit");
         };
-        let get = || marked(&pipe.recv_in_place(Deadline::Never).expect("recv_in_place"));
-        if worker.rank == 0 {
-            ask(worker, count, |n| {
-                put(n);
-                get()
-            });
-        } else {
-            answer(worker, count, || put(get()));
-        }
+        ask_or_answer(worker, count, put, || {
+            marked(&pipe.recv_in_place(Deadline::Never).expect("recv_in_place"))
+        });
         Ok(())
     })?)
 }
@@ -116,23 +103,8 @@ fn iceoryx(bytes: usize, count: u64) -> Result<Sample> {
             // SAFETY: as above: any content is a valid byte.
             unsafe { sample.assume_init() }.send().expect("send");
         };
-        let get = || {
-            let backoff = Backoff::new();
-            loop {
-                if let Some(sample) = subscriber.receive().expect("receive") {
-                    return marked(&sample);
-                }
-                backoff.snooze();
-            }
-        };
-        if worker.rank == 0 {
-            ask(worker, count, |n| {
-                put(n);
-                get()
-            });
-        } else {
-            answer(worker, count, || put(get()));
-        }
+        let get = || until_some(|| subscriber.receive().expect("receive").map(|sample| marked(&sample)));
+        ask_or_answer(worker, count, put, get);
         Ok(())
     })?)
     .map_err(|e| anyhow!("{e:#}"))

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 
 use crate::group::{Group, Sample};
-use crate::peers::locks::{self, LockPeer};
+use crate::peers::locks::{self, Guarded, LockPeer};
 use crate::region::Region;
 use crate::trial::{self, Pin, Place, Report, Worker};
 
@@ -11,6 +11,7 @@ pub fn groups<'a>() -> Vec<Group<'a>> {
     let mut pair = Group::new("lock.pair", "Lock and unlock, nobody else wants it", "ns");
     let mut contended = Group::new("lock.contended", "Lock and unlock, two want it", "op/s");
     add::<locks::Sharecell>(&mut pair, &mut contended);
+    add::<locks::Undo>(&mut pair, &mut contended);
     add::<locks::Std>(&mut pair, &mut contended);
     add::<locks::ParkingLot>(&mut pair, &mut contended);
     add::<locks::BareFutex>(&mut pair, &mut contended);
@@ -46,7 +47,8 @@ fn add<P: LockPeer>(pair: &mut Group<'_>, contended: &mut Group<'_>) {
 fn take<P: LockPeer>(workers: usize, count: u64) -> Result<f64> {
     let counter = Region::<u64>::new()?;
     let work = |worker: &Worker<'_>, peer: &P| {
-        peer.pairs(counter.as_ptr(), &mut |pairs| worker.measure(|_: &mut Report| pairs(count)))
+        let guarded = Guarded { counter: counter.as_ptr(), dwell: 0 };
+        peer.pairs(guarded, &mut |pairs| worker.measure(|_: &mut Report| pairs(count)))
     };
     let reports = match P::PLACE {
         Place::Processes => {

@@ -2,20 +2,27 @@
 
 use std::hint::black_box;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::*};
 
 use anyhow::{Result, ensure};
 use sharecell::{Deadline, End, Pipe, PipeOptions};
 
 use crate::group::{Group, Sample};
-use crate::peers::queues::{Fifo, Rtrb, Typed, Words};
+use crate::peers::floors;
+use crate::peers::queues::{Fifo, Rtrb, Simplex, Typed, Words, until_some};
 use crate::peers::system::{Descriptors, PIPE, SOCKETPAIR};
 use crate::peers::{Scratch, queues::taken};
+use crate::region::Region;
 use crate::suite::{queue, round};
 use crate::trial::{self, Pin, Place, Report, Worker};
 
+pub const TWO_BUFFERS: &str = "floor: through two buffers between two processes";
+
 pub fn groups<'a>() -> Vec<Group<'a>> {
     let mut small = Group::new("pipe.8", "Pipe, messages of 8 bytes", "messages/s");
-    small.add("sharecell Pipe", Place::Processes, |count| one_way(8, 1024, count).map(|s| rate(s, count)));
+    add::<floors::Line<false>>(&mut small);
+    add::<floors::Line<true>>(&mut small);
+    add::<Simplex>(&mut small);
     add::<Rtrb<1>>(&mut small);
     add::<Typed>(&mut small);
     add::<Descriptors<PIPE>>(&mut small);
@@ -31,6 +38,9 @@ fn large<'a>(bytes: usize, name: &str) -> Group<'a> {
     let title = format!("Pipe, messages of {name}, copied in and copied out");
     let mut g = Group::new(format!("pipe.{bytes}"), title, "GB/s");
     g.add("floor: two memcpys", Place::Processes, move |count| two_copies(bytes, count));
+    g.add(TWO_BUFFERS, Place::Processes, move |count| through_buffers(2, bytes, count));
+    let many = format!("floor: through {} buffers between two processes", buffers(bytes));
+    g.add(many, Place::Processes, move |count| through_buffers(buffers(bytes), bytes, count));
     g.add("sharecell Pipe", Place::Processes, move |count| sharecell(bytes, count));
     g.add("rtrb, chunks of bytes", Place::Threads, move |count| rtrb_bytes(bytes, count));
     g.add("OS pipe", Place::Processes, move |count| stream(PIPE, bytes, count));
@@ -38,15 +48,14 @@ fn large<'a>(bytes: usize, name: &str) -> Group<'a> {
     g
 }
 
-/// Bytes per second of messages that are copied in and out.
-pub fn sharecell(bytes: usize, count: u64) -> Result<Sample> {
-    // Never more under way than fits the default segment.
-    let capacity = ((256 << 20) / bytes as u64).clamp(2, 64);
-    one_way(bytes, capacity, count).map(|ns| speed(ns, bytes, count))
+/// How many messages may be under way: never more than fit the default segment.
+fn buffers(bytes: usize) -> usize {
+    ((256 << 20) / bytes).clamp(2, 64)
 }
 
-fn rate(ns: f64, count: u64) -> Sample {
-    Sample::new(count as f64 / ns * 1e9, ns)
+/// Bytes per second of messages that are copied in and out.
+pub fn sharecell(bytes: usize, count: u64) -> Result<Sample> {
+    one_way(bytes, buffers(bytes) as u64, count).map(|ns| speed(ns, bytes, count))
 }
 
 fn speed(ns: f64, bytes: usize, count: u64) -> Sample {
@@ -63,20 +72,16 @@ fn one_way(bytes: usize, capacity: u64, count: u64) -> Result<f64> {
         let mut buffer = vec![1u8; bytes];
         if worker.rank == 0 {
             let tx = Pipe::open(&segment, "pipe", End::B)?;
-            worker.measure(|report| {
-                for n in 0..count {
-                    mark(&mut buffer, n);
-                    tx.send(&buffer).expect("send");
-                    report.tally(n);
-                }
+            warm_and_measure(worker, capacity, count, |report, n| {
+                mark(&mut buffer, n);
+                tx.send(&buffer).expect("send");
+                report.tally(n);
             });
         } else {
             let rx = Pipe::open(&segment, "pipe", End::A)?;
-            worker.measure(|report| {
-                for _ in 0..count {
-                    assert_eq!(rx.recv_into(&mut buffer, Deadline::Never).expect("recv_into"), bytes);
-                    report.tally(marked(&buffer));
-                }
+            warm_and_measure(worker, capacity, count, |report, _| {
+                assert_eq!(rx.recv_into(&mut buffer, Deadline::Never).expect("recv_into"), bytes);
+                report.tally(marked(&buffer));
             });
         }
         Ok(())
@@ -121,6 +126,44 @@ pub fn two_copies(bytes: usize, count: u64) -> Result<Sample> {
     Ok(speed(trial::wall_ns(&reports), bytes, count))
 }
 
+/// Two copies between two processes, with nothing else than a flag for each buffer.
+pub fn through_buffers(buffers: usize, bytes: usize, count: u64) -> Result<Sample> {
+    let flags = Region::<[Flag; 64]>::new()?;
+    let memory = Region::<u8>::with_len(buffers * bytes)?;
+    let reports = trial::processes(2, Pin::Spread, &|worker| {
+        let mut own = vec![1u8; bytes];
+        let round = |report: &mut Report, n: u64| {
+            let at = n as usize % buffers;
+            let full = worker.rank == 1;
+            // SAFETY: `at` is one of the buffers, and the flag gives it to one process at a time.
+            let buffer = unsafe { std::slice::from_raw_parts_mut(memory.as_ptr().add(at * bytes), bytes) };
+            until_some(|| (flags.get()[at].0.load(Acquire) == full).then_some(()));
+            if full {
+                own.copy_from_slice(buffer);
+            } else {
+                mark(&mut own, n);
+                buffer.copy_from_slice(&own);
+            }
+            flags.get()[at].0.store(!full, Release);
+            report.tally(marked(&own));
+        };
+        warm_and_measure(worker, buffers as u64, count, round);
+        Ok(())
+    })?;
+    check(&reports)?;
+    Ok(speed(trial::wall_ns(&reports), bytes, count))
+}
+
+/// A flag in a line of its own.
+#[repr(C, align(128))]
+struct Flag(AtomicBool);
+
+/// Does `count` rounds on the clock, after some that touch the memory for the first time.
+fn warm_and_measure(worker: &Worker<'_>, first: u64, count: u64, mut round: impl FnMut(&mut Report, u64)) {
+    (0..first).for_each(|n| round(&mut Report::empty(), n));
+    worker.measure(|report| (first..first + count).for_each(|n| round(report, n)));
+}
+
 /// rtrb moves bytes in chunks: as many as fit are written, the rest follows.
 pub fn rtrb_bytes(bytes: usize, count: u64) -> Result<Sample> {
     let make = || {
@@ -132,30 +175,26 @@ pub fn rtrb_bytes(bytes: usize, count: u64) -> Result<Sample> {
         let mut buffer = vec![1u8; bytes];
         if worker.rank == 0 {
             let mut tx = taken(tx)?;
-            worker.measure(|report| {
-                for n in 0..count {
-                    mark(&mut buffer, n);
-                    let mut rest = &buffer[..];
-                    while !rest.is_empty() {
-                        let (_, left) = tx.push_partial_slice(rest);
-                        rest = left;
-                        std::hint::spin_loop();
-                    }
-                    report.tally(n);
+            warm_and_measure(worker, 4, count, |report, n| {
+                mark(&mut buffer, n);
+                let mut rest = &buffer[..];
+                while !rest.is_empty() {
+                    let (_, left) = tx.push_partial_slice(rest);
+                    rest = left;
+                    std::hint::spin_loop();
                 }
+                report.tally(n);
             });
         } else {
             let mut rx = taken(rx)?;
-            worker.measure(|report| {
-                for _ in 0..count {
-                    let mut rest = &mut buffer[..];
-                    while !rest.is_empty() {
-                        let (_, left) = rx.pop_partial_slice(rest);
-                        rest = left;
-                        std::hint::spin_loop();
-                    }
-                    report.tally(marked(&buffer));
+            warm_and_measure(worker, 4, count, |report, _| {
+                let mut rest = &mut buffer[..];
+                while !rest.is_empty() {
+                    let (_, left) = rx.pop_partial_slice(rest);
+                    rest = left;
+                    std::hint::spin_loop();
                 }
+                report.tally(marked(&buffer));
             });
         }
         Ok(())

@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 
 use crate::group::{Group, Sample};
+use crate::peers::floors;
 use crate::peers::iceoryx::PubSub;
 use crate::peers::queues::{ArrayQueue, Batches, Bytes, Channel, Fifo, Kanal, Rtrb, Typed, Words};
 use crate::peers::system::{Descriptors, Interprocess, IpcChannel, PIPE, PosixMq, SOCKETPAIR};
@@ -26,6 +27,8 @@ fn group<'a, const W: usize>(side: usize) -> Group<'a> {
     let bytes = W * 8;
     let title = format!("Queue, items of {bytes} bytes, {side} who put and {side} who get");
     let mut g = Group::new(format!("queue.{bytes}.{side}"), title, "items/s");
+    add::<W, floors::Bare<W>>(&mut g, side);
+    add::<W, floors::Owned<W>>(&mut g, side);
     add::<W, Typed>(&mut g, side);
     add::<W, Bytes>(&mut g, side);
     add::<W, ArrayQueue<W>>(&mut g, side);
@@ -88,14 +91,21 @@ fn flow<const W: usize, F: Fifo<W>>(
     put: Put<'_, W, F>,
     get: Get<'_, W, F>,
 ) -> Result<Sample> {
-    let each = count.div_ceil((puts * gets) as u64);
-    let (put_each, get_each) = (each * gets as u64, each * puts as u64);
+    let each = |count: u64| {
+        let each = count.div_ceil((puts * gets) as u64);
+        (each * gets as u64, each * puts as u64)
+    };
+    let (put_each, get_each) = each(count);
+    // A lap before the clock runs, so that each has touched the memory.
+    let (put_first, get_first) = each(capacity as u64);
     let work = |worker: &Worker<'_>, queue: &F| {
         if worker.rank < puts {
             let mut tx = queue.tx()?;
+            put(&mut tx, 0, put_first, &mut Report::empty());
             worker.measure(|report| put(&mut tx, worker.rank as u64 * put_each, put_each, report));
         } else {
             let mut rx = queue.rx()?;
+            get(&mut rx, get_first, &mut Report::empty());
             worker.measure(|report| get(&mut rx, get_each, report));
         }
         Ok(())

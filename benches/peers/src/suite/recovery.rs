@@ -1,6 +1,5 @@
 //! From the SIGKILL of one process to the success of another that sleeps.
 
-use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use sharecell::{Barrier, Deadline, End, Lock, Pipe, PipeOptions, Queue, QueueOpt
 use crate::group::{Group, LEVELS, Sample};
 use crate::machine::now;
 use crate::peers::Scratch;
+use crate::peers::locks::{LockPeer, Pthread};
 use crate::region::Region;
 use crate::trial::{Child, Place};
 
@@ -174,30 +174,19 @@ fn killed(victim: &Child, waiter: Child, marks: &Region<Marks>) -> Result<u64> {
 }
 
 fn robust() -> Result<u64> {
-    let mutex = Region::<MaybeUninit<libc::pthread_mutex_t>>::new()?;
-    let at = mutex.as_ptr().cast::<libc::pthread_mutex_t>();
-    let mut attributes = MaybeUninit::uninit();
-    // SAFETY: the attributes are initialised before they are used; the mutex lies in the region.
-    unsafe {
-        libc::pthread_mutexattr_init(attributes.as_mut_ptr());
-        libc::pthread_mutexattr_setpshared(attributes.as_mut_ptr(), libc::PTHREAD_PROCESS_SHARED);
-        libc::pthread_mutexattr_setrobust(attributes.as_mut_ptr(), libc::PTHREAD_MUTEX_ROBUST);
-        libc::pthread_mutex_init(at, attributes.as_ptr());
-    }
+    let mutex = Pthread::<true>::make()?;
     let marks = Region::<Marks>::new()?;
     let victim = Child::fork(|| {
-        // SAFETY: the mutex is initialised.
-        unsafe { libc::pthread_mutex_lock(at) };
+        mutex.lock();
         marks.get().victim_ready.store(1, SeqCst);
         sleep_for_ever(&[]);
         true
     })?;
     until(|| marks.get().victim_ready.load(SeqCst) != 0);
     let waiter = Child::fork(|| {
-        // SAFETY: as above.
-        let code = unsafe { libc::pthread_mutex_lock(at) };
+        let owner_died = mutex.lock();
         marks.get().done_at.store(now(), SeqCst);
-        code == libc::EOWNERDEAD
+        owner_died
     })?;
     killed(&victim, waiter, &marks)
 }

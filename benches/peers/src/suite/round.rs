@@ -105,6 +105,18 @@ pub fn ask(worker: &Worker<'_>, count: u64, mut there_and_back: impl FnMut(u64) 
     });
 }
 
+/// One worker asks and the other answers, each by `put` and `get` of its own.
+pub fn ask_or_answer(worker: &Worker<'_>, count: u64, put: impl Fn(u64), get: impl Fn() -> u64) {
+    if worker.rank == 0 {
+        ask(worker, count, |n| {
+            put(n);
+            get()
+        });
+    } else {
+        answer(worker, count, || put(get()));
+    }
+}
+
 /// Worker 1: sends back what comes.
 pub fn answer(worker: &Worker<'_>, count: u64, mut echo: impl FnMut()) {
     let all = rounds(count) * ROUND * 2;
@@ -156,6 +168,12 @@ fn cache_line(pin: Pin, count: u64) -> Result<Sample> {
         }
         Ok(())
     })?)
+}
+
+/// The same, in a moment: how far the processors are from each other just now; nothing where there is one.
+pub fn line_ns() -> Option<f64> {
+    let several = crate::machine::processors().len() > 1;
+    several.then(|| cache_line(Pin::Spread, 2000).ok()).flatten().map(|sample| sample.value)
 }
 
 /// What nobody who sleeps can beat: two futexes, a wake and a wait for each direction.
