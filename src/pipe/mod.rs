@@ -27,6 +27,7 @@ use crate::queue::{Item, Reservation};
 use crate::segment::Segment;
 use crate::segment::attach::Shared;
 use crate::segment::handle::{Handle, Part, Request, Verb};
+use crate::sys::bulk;
 use crate::sys::clock::Deadline;
 use crate::sys::fork::ForkLock;
 use crate::wait::Label;
@@ -474,7 +475,7 @@ impl Pipe {
         let message = self.take(false, deadline)?;
         let (len, size) = (message.len(), buffer.len());
         if let Some(place) = buffer.get_mut(..len) {
-            place.copy_from_slice(&message);
+            bulk::copy_slice(&message, place);
             return Ok(len);
         }
         match message.0 {

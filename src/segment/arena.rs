@@ -15,8 +15,10 @@
 //! Growth adds an extent under the header's `grow` lock: commit memory, write the shape, store the offset.
 //! The last store makes it exist; a death before leaves committed memory that the next growth uses.
 
+use std::sync::atomic::{AtomicU64 as LocalU64, AtomicUsize};
+
 use super::attach::Attached;
-use crate::atomic::{Acquire, AtomicU64, Relaxed, Release, SeqCst, fence};
+use crate::atomic::{Acquire, AtomicU64, Relaxed, Release, SeqCst, fence, prefetch};
 use crate::error::{Error, ErrorKind, Result, fail};
 use crate::latch::{Acquired, LockWord};
 use crate::layout::{self, BlockRef, Extent, class_count, class_of, class_size, extent_size, words_size};
@@ -90,6 +92,42 @@ impl Block<'_> {
 /// The smallest extent: less would not be worth a system call.
 const MIN_EXTENT: u64 = 64 << 10;
 
+/// How many blocks a process uses by turns, as long as each is free when its turn comes: enough that some are being
+/// read while one is written, few enough to stay in the cache.
+const TURNS: usize = 4;
+
+/// The blocks that this process has taken last, of a few classes. Who takes the same ones again finds their memory in
+/// the cache, and shares no word with those who free them but the blocks' own.
+#[derive(Default)]
+pub(super) struct Recent([Turns; 8]);
+
+#[derive(Default)]
+struct Turns {
+    blocks: [LocalU64; TURNS],
+    next: AtomicUsize,
+}
+
+impl Recent {
+    /// Those of `class`, or of another one that maps to the same place.
+    fn of(&self, class: usize) -> &Turns {
+        &self.0[class % self.0.len()]
+    }
+}
+
+impl Turns {
+    /// The one whose turn it is, 0 for none.
+    fn oldest(&self) -> u64 {
+        self.blocks[self.next.load(Relaxed) % TURNS].load(Relaxed)
+    }
+
+    /// Adds the last one taken, in the place of the oldest. Threads that do so at once lose one.
+    fn add(&self, at: BlockRef) {
+        let next = self.next.load(Relaxed);
+        self.blocks[next % TURNS].store(at.pack(), Relaxed);
+        self.next.store(next.wrapping_add(1), Relaxed);
+    }
+}
+
 /// The blocks of one extent.
 struct Blocks<'a> {
     words: &'a [AtomicU64],
@@ -158,12 +196,39 @@ impl Attached {
         if class >= layout::ARENA_CLASSES {
             fail!(LimitReached, "{bytes} bytes are more than any segment holds");
         }
+        if let Some(block) = self.claim_again(class, me) {
+            return Ok(block);
+        }
         loop {
             if let Some(block) = self.claim(class, me)? {
+                self.recent.of(class).add(block.at);
                 return Ok(block);
             }
             self.grow(class, deadline)?;
         }
+    }
+
+    /// Whether the block that this process would use again for `bytes` is still in use.
+    pub fn is_next_busy(&self, bytes: u64) -> bool {
+        self.next_turn(class_of(bytes)).is_some_and(|block| !block.is(Owner::Free))
+    }
+
+    /// The block of `class` that this process has used before its last few.
+    fn next_turn(&self, class: usize) -> Option<Block<'_>> {
+        let at = BlockRef::unpack(self.recent.of(class).oldest())?;
+        self.block(at.pack()).ok().filter(|block| block.size == class_size(class))
+    }
+
+    /// Takes the block of `class` whose turn it is, if it is free by now.
+    fn claim_again(&self, class: usize, me: Label) -> Option<Block<'_>> {
+        let block = self.next_turn(class).filter(|block| block.word.load(Relaxed) == 0)?;
+        self.touch(me, block.at.extent);
+        block.word.cas(0, Owner::Participant(me).pack()).ok()?;
+        self.recent.of(class).add(block.at);
+        if let Some(next) = self.next_turn(class) {
+            prefetch(next.word);
+        }
+        Some(block)
     }
 
     /// Takes a free block of `class` in the extents that there are.

@@ -49,6 +49,7 @@ pub struct Attached {
     pub(super) segments: AtomicUsize,
     /// The bytes from the start that the kernel has said are there.
     backed: LocalU64,
+    pub(super) recent: super::arena::Recent,
 }
 
 // SAFETY: the cells are only written to before the attachment is shared, in a forked child that has one
@@ -82,6 +83,7 @@ impl Attached {
             watching: AtomicBool::new(false),
             segments: AtomicUsize::new(0),
             backed: LocalU64::new(backed),
+            recent: Default::default(),
         })
     }
 

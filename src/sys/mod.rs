@@ -2,6 +2,7 @@
 //!
 //! Linux 5.14 or newer is assumed (open file description locks, `O_TMPFILE`, `MADV_WIPEONFORK`, futexes).
 
+pub mod bulk;
 pub mod clock;
 pub mod fork;
 pub mod futex;

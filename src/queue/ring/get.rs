@@ -251,7 +251,12 @@ impl Ring<'_> {
         if found.is_some() || deadline == Deadline::Now || !self.is_awaited() {
             return Ok(found);
         }
-        crate::wait::spin(|| Ok(self.get_straight(me, epoch, room, &mut read)))
+        let look = || match self.get_straight(me, epoch, room, &mut read) {
+            // What has come is to be taken in another way: no need to go on spinning for it.
+            None if !self.is_awaited() => Ok(Some(None)),
+            found => Ok(found.map(Some)),
+        };
+        Ok(crate::wait::spin(look)?.flatten())
     }
 
     /// Whether an item at the head is all that is missing.

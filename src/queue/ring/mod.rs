@@ -34,6 +34,7 @@
 
 mod get;
 mod look;
+mod pace;
 mod put;
 mod recover;
 mod shape;
@@ -51,6 +52,7 @@ use crate::layout::{Row, describe};
 use crate::segment::arena::Owner;
 use crate::segment::attach::Shared;
 use crate::segment::handle::Part;
+use crate::sys::bulk;
 use crate::wait::{Label, WaitWord};
 
 /// What never changes, then the words of putters, getters and sleepers on lines of their own.
@@ -326,5 +328,5 @@ pub fn fill_at(claim: &Claim, at: usize, bytes: &[u8]) {
     crate::atomic::step();
     // SAFETY: `data` has room for `len` bytes, checked when the cell was claimed, and while the cell is in
     // WRITING nobody else touches them.
-    unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), claim.data.add(at), bytes.len()) }
+    unsafe { bulk::copy(bytes.as_ptr(), claim.data.add(at), bytes.len()) }
 }

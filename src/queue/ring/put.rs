@@ -140,6 +140,7 @@ impl Ring<'_> {
             self.cell(ticket).len.store(len as u32, Relaxed);
             return Ok(Claim::new(ticket, self.payload(ticket), len, 0));
         }
+        self.stay_near(len, deadline);
         let block = self.part.seg.allocate(len as u64, deadline).map_err(give_bytes_back)?;
         let ticket = match self.wait_free(me, deadline) {
             Ok(ticket) => ticket,
