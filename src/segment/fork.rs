@@ -12,19 +12,29 @@ use std::sync::{Arc, Once, Weak};
 
 use super::attach::{Attached, seat_byte};
 use crate::atomic::Relaxed;
-use crate::error::{ErrorKind, Result};
+use crate::error::{ErrorKind, Result, fail};
 use crate::sys::fork::{ForkGuard, ForkLock, LabelCell, Labels, on_fork, stay_loaded};
-use crate::sys::lease::{Lease, Mode, try_lock, unlock};
+use crate::sys::lease::{Lease, Mode, is_locked, try_lock, unlock};
+use crate::sys::process::Who;
 use crate::sys::shm::Identity;
 use crate::sys::{membarrier, poll, process, shm};
 use crate::wait::Label;
 
-static REGISTRY: ForkLock<Registry> =
-    ForkLock::new(Registry { labels: Labels::new(), attached: Vec::new(), parked: Vec::new() });
+static REGISTRY: ForkLock<Registry> = ForkLock::new(Registry {
+    labels: Labels::new(),
+    who: None,
+    tested: Vec::new(),
+    attached: Vec::new(),
+    parked: Vec::new(),
+});
 
 /// What this process is attached to.
 pub(super) struct Registry {
     labels: Labels,
+    /// What people want to know of this process, and a cell that is not 0 in the process that it is said of.
+    who: Option<(LabelCell, Who)>,
+    /// The file systems whose leases were tried.
+    tested: Vec<u64>,
     attached: Vec<(Identity, Weak<Attached>)>,
     /// Kept alive across a fork. Dropping the last reference to an attachment takes this lock, so it must not
     /// be done under it: a child leaves that to who takes the lock next.
@@ -57,6 +67,36 @@ impl Registry {
         });
         hooked?;
         self.labels.take()
+    }
+
+    /// This process, as people want to know it. It is asked about once.
+    pub(super) fn who(&mut self) -> Result<Who> {
+        let cell = match self.who {
+            Some((cell, who)) if cell.load(Ordering::Relaxed) != 0 => return Ok(who),
+            Some((cell, _)) => cell,
+            None => self.labels.take()?,
+        };
+        let who = Who::myself();
+        cell.store(1, Ordering::Relaxed);
+        self.who = Some((cell, who));
+        Ok(who)
+    }
+
+    /// Makes sure that the lease that `attached` has just taken is seen, by a description that does not hold it. Files of
+    /// one system behave alike, so one of each is tried in a process.
+    pub(super) fn test_leases(&mut self, attached: &Attached, label: Label) -> Result<()> {
+        let device = attached.identity.device();
+        if self.tested.contains(&device) {
+            return Ok(());
+        }
+        if !is_locked(attached.file()?, seat_byte(label))? {
+            fail!(
+                Unsupported,
+                "the kernel does not report the lock that this process just took (F_OFD_GETLK)"
+            );
+        }
+        self.tested.push(device);
+        Ok(())
     }
 
     /// Gives a label cell back.
