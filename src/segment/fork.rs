@@ -7,8 +7,8 @@
 //! inert in the child, because they carry the parent's label.
 
 use std::fs::File;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Once, Weak};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
 
 use super::attach::{Attached, seat_byte};
 use crate::atomic::Relaxed;
@@ -41,9 +41,38 @@ pub(super) struct Registry {
     parked: Vec<Arc<Attached>>,
 }
 
+/// Whether the handlers are there: 0 no, [`HOOKED`] yes, else the process in which a thread is at it.
+static HOOKS: AtomicU32 = AtomicU32::new(0);
+const HOOKED: u32 = u32::MAX;
+
+/// Makes sure of the fork handlers before the registry is locked for the first time: a child forked without them, while
+/// another thread has the lock, would find it held by nobody. For the same reason this is no `Once`.
+fn hook() -> Result<()> {
+    loop {
+        let seen = HOOKS.load(Ordering::Acquire);
+        if seen == HOOKED || cfg!(loom) {
+            return Ok(());
+        }
+        let me = process::pid();
+        // Of another process: this one was forked while that was at it, and its thread is not here.
+        if seen == me || HOOKS.compare_exchange(seen, me, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            process::give_way();
+            continue;
+        }
+        stay_loaded();
+        let hooked = on_fork(prepare, parent, child);
+        if hooked.is_ok() {
+            membarrier::register();
+        }
+        HOOKS.store(if hooked.is_ok() { HOOKED } else { 0 }, Ordering::Release);
+        return hooked;
+    }
+}
+
 /// The lock under which attachments and open-lists change. Nothing else may be waited for while it is held,
 /// but for the arena's growth.
 pub(super) fn registry() -> ForkGuard<'static, Registry> {
+    let _ = hook(); // who attaches finds the error
     loop {
         let mut registry = REGISTRY.lock();
         if registry.parked.is_empty() {
@@ -58,14 +87,7 @@ pub(super) fn registry() -> ForkGuard<'static, Registry> {
 impl Registry {
     /// A label cell for a new attachment.
     pub(super) fn new_label(&mut self) -> Result<LabelCell> {
-        static HOOKS: Once = Once::new();
-        let mut hooked = Ok(());
-        HOOKS.call_once(|| {
-            stay_loaded();
-            membarrier::register();
-            hooked = on_fork(prepare, parent, child);
-        });
-        hooked?;
+        hook()?;
         self.labels.take()
     }
 
@@ -155,6 +177,7 @@ extern "C" fn parent() {
 
 extern "C" fn child() {
     membarrier::register();
+    HOOKS.store(HOOKED, Ordering::Relaxed); // it is, or this would not run
     // SAFETY: this is the only thread of the child, and a copy of the one that ran `prepare`.
     unsafe {
         for attached in &REGISTRY.held().parked {
