@@ -568,6 +568,29 @@ in_own_process! {
         Segment::unlink(&name).unwrap();
     }
 
+    /// A child that is forked while another thread attaches for the first time in the process finds nothing locked.
+    fn a_fork_during_the_first_attach_leaves_a_child_that_can_attach(world: &World) {
+        let name = world.name();
+        // This process itself never attaches: each of its children does so for the first time.
+        assert_eq!(reap(fork(|| Segment::create(&name).map_or(1, |_| 0))), 0);
+        for delay in 0..30 {
+            let forking = fork(|| {
+                std::thread::scope(|scope| {
+                    scope.spawn(|| drop(Segment::open(&name).unwrap()));
+                    (0..delay * 2500).for_each(|_| std::hint::spin_loop());
+                    let child = fork(|| {
+                        // SAFETY: alarm has no preconditions. Who hangs is killed.
+                        unsafe { libc::alarm(10) };
+                        Segment::open(&name).map_or(1, |_| 0)
+                    });
+                    reap(child)
+                })
+            });
+            assert_eq!(reap(forking), 0, "trial {delay}");
+        }
+        Segment::unlink(&name).unwrap();
+    }
+
     fn threads_that_open_a_segment_at_once_are_one_participant(world: &World) {
         let name = world.name();
         drop(Segment::create(&name).unwrap());

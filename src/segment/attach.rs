@@ -11,12 +11,12 @@ use crate::layout::{self, Extent, Header, SLOTS, SeatState, Slot};
 use crate::sys::fork::{ForkLock, LabelCell};
 use crate::sys::lease::{self, Lease};
 use crate::sys::map::Map;
-use crate::sys::shm::{self, Identity};
+use crate::sys::shm::{self, Identity, Stat};
 use crate::wait::{Label, Peers};
 
 /// The bytes of a segment's file that are locked, far behind its content. Only their numbers matter.
 const LOCKS: u64 = 1 << 30;
-/// Shared by who attaches, exclusive to who unlinks.
+/// Exclusive to who unlinks, shared by who has met GONE.
 pub(super) const LIFE_BYTE: u64 = LOCKS;
 /// The segment's watch holds it.
 const WATCH_BYTE: u64 = LOCKS + 1;
@@ -63,13 +63,13 @@ impl Attached {
     pub(super) fn over(
         name: &str,
         file: File,
+        stat: &Stat,
         map: Map,
         participants: u32,
         label: LabelCell,
-    ) -> Result<Self> {
-        let stat = shm::stat(&file)?;
+    ) -> Self {
         let backed = if map.is_given() { map.len() } else { stat.len };
-        Ok(Self {
+        Self {
             name: name.to_owned(),
             map,
             identity: stat.identity,
@@ -84,7 +84,7 @@ impl Attached {
             segments: AtomicUsize::new(0),
             backed: LocalU64::new(backed),
             recent: Default::default(),
-        })
+        }
     }
 
     /// The segment's name.

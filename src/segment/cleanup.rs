@@ -2,10 +2,11 @@
 //! persistent one without being told to.
 
 use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use super::attach::{Attached, LIFE_BYTE, seat_byte};
-use crate::atomic::Relaxed;
+use crate::atomic::{Relaxed, SeqCst, fence};
 use crate::error::{ErrorKind, Result};
 use crate::layout::{EPHEMERAL, MAX_PARTICIPANTS};
 use crate::sys::lease::{self, Mode};
@@ -18,41 +19,54 @@ const GLANCES: usize = 4;
 /// Of how many.
 const MOST_NAMES: usize = 1000;
 
-fn mark_gone(file: &File) {
-    use std::os::unix::fs::FileExt;
+fn mark_gone(file: &File, gone: u32) {
     let at = std::mem::offset_of!(crate::layout::Header, gone) as u64;
-    let _ = file.write_all_at(&1u32.to_ne_bytes(), at);
+    let _ = file.write_all_at(&gone.to_ne_bytes(), at);
 }
 
-/// Unlinks an ephemeral segment if `attached`, which is leaving, is the last one in it.
+/// Unlinks an ephemeral segment if nobody lives in it any more; `attached` has just left it.
 pub fn leave(attached: &Attached) {
     if attached.header().flags.load(Relaxed) & EPHEMERAL == 0 {
         return;
     }
     let Ok(file) = attached.file() else { return };
-    let me = attached.me().unwrap_or(0);
-    unlink_if_deserted(&attached.name, file, attached.participants, me);
+    unlink_if_deserted(&attached.name, file, attached.participants);
 }
 
-/// Unlinks the file if nobody but `me` lives in it and it still has its name; whether it did.
-fn unlink_if_deserted(name: &str, file: &File, participants: u32, me: u32) -> bool {
-    // Whoever is attaching holds LIFE shared until he is seated, so with it in hand the count is final.
-    if !lock_life(file) {
-        return false;
-    }
-    let lives = |label: u32| label != me && lease::is_locked(file, seat_byte(label)).unwrap_or(true);
+/// Unlinks the file if nobody lives in it and it still has its name; whether it did.
+///
+/// Who finds LIFE taken may go: its holder looks again when he has given it up. (A leaver gives up his lease first, then
+/// tries to get LIFE; a holder gives up LIFE first, then looks at the leases.)
+fn unlink_if_deserted(name: &str, file: &File, participants: u32) -> bool {
+    let lives = || lease::is_any_locked(file, seat_byte(1), participants.into()).unwrap_or(true);
     let ours = || shm::stat(file).ok().map(|stat| stat.identity) == shm::identity_of(name);
-    let deserted = !(1..=participants).any(lives) && ours();
-    let done = deserted && {
-        mark_gone(file);
-        shm::unlink(name).is_ok()
-    };
-    let _ = lease::unlock(file, LIFE_BYTE);
-    done
+    while !lives() && lock_life(file) {
+        let named = ours();
+        // Of one that somebody else has unlinked GONE stays, for those who opened it before.
+        let deserted = named && is_deserted(file, lives);
+        let done = deserted && ours() && shm::unlink(name).is_ok();
+        let _ = lease::unlock(file, LIFE_BYTE);
+        if deserted || !named {
+            return done;
+        }
+    }
+    false
 }
 
-/// Takes LIFE alone. Others hold it for microseconds, unless they are stopped: then the segment is left to who
-/// looks at it next.
+/// Whether nobody lives in the segment, nor will: whoever is attaching lives, or sees GONE (see [`seat`](super::seat)).
+/// LIFE is in hand.
+fn is_deserted(file: &File, lives: impl FnOnce() -> bool) -> bool {
+    mark_gone(file, 1);
+    fence(SeqCst); // pairs with the fence of who attaches
+    let deserted = !lives();
+    if !deserted {
+        mark_gone(file, 0);
+    }
+    deserted
+}
+
+/// Takes LIFE alone. Others hold it for microseconds, unless they do not get to run: then the segment is left to them,
+/// or if they are killed to who looks at it next.
 fn lock_life(file: &File) -> bool {
     (0..LIFE_TRIES).any(|n| {
         if n > 0 {
@@ -71,15 +85,12 @@ fn collect(name: &str) -> bool {
     }
     let mut flags = [0; 4];
     let at = std::mem::offset_of!(crate::layout::Header, flags) as u64;
-    let ephemeral = {
-        use std::os::unix::fs::FileExt;
-        file.read_exact_at(&mut flags, at).is_ok() && u32::from_ne_bytes(flags) & EPHEMERAL != 0
-    };
+    let ephemeral = file.read_exact_at(&mut flags, at).is_ok() && u32::from_ne_bytes(flags) & EPHEMERAL != 0;
     match super::check_header(name, &file, stat.len) {
-        Ok((_, participants)) => ephemeral && unlink_if_deserted(name, &file, participants, 0),
-        Err(e) if e.kind() == ErrorKind::Unfinished => unlink_if_deserted(name, &file, MAX_PARTICIPANTS, 0),
+        Ok((_, participants)) => ephemeral && unlink_if_deserted(name, &file, participants),
+        Err(e) if e.kind() == ErrorKind::Unfinished => unlink_if_deserted(name, &file, MAX_PARTICIPANTS),
         Err(e) if e.kind() == ErrorKind::StaleBoot => {
-            ephemeral && unlink_if_deserted(name, &file, MAX_PARTICIPANTS, 0)
+            ephemeral && unlink_if_deserted(name, &file, MAX_PARTICIPANTS)
         }
         Err(_) => false,
     }

@@ -7,33 +7,72 @@
 //! inert in the child, because they carry the parent's label.
 
 use std::fs::File;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Once, Weak};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
 
 use super::attach::{Attached, seat_byte};
 use crate::atomic::Relaxed;
-use crate::error::{ErrorKind, Result};
+use crate::error::{ErrorKind, Result, fail};
 use crate::sys::fork::{ForkGuard, ForkLock, LabelCell, Labels, on_fork, stay_loaded};
-use crate::sys::lease::{Lease, Mode, try_lock, unlock};
+use crate::sys::lease::{Lease, Mode, is_locked, try_lock, unlock};
+use crate::sys::process::Who;
 use crate::sys::shm::Identity;
 use crate::sys::{membarrier, poll, process, shm};
 use crate::wait::Label;
 
-static REGISTRY: ForkLock<Registry> =
-    ForkLock::new(Registry { labels: Labels::new(), attached: Vec::new(), parked: Vec::new() });
+static REGISTRY: ForkLock<Registry> = ForkLock::new(Registry {
+    labels: Labels::new(),
+    who: None,
+    tested: Vec::new(),
+    attached: Vec::new(),
+    parked: Vec::new(),
+});
 
 /// What this process is attached to.
 pub(super) struct Registry {
     labels: Labels,
+    /// What people want to know of this process, and a cell that is not 0 in the process that it is said of.
+    who: Option<(LabelCell, Who)>,
+    /// The file systems whose leases were tried.
+    tested: Vec<u64>,
     attached: Vec<(Identity, Weak<Attached>)>,
     /// Kept alive across a fork. Dropping the last reference to an attachment takes this lock, so it must not
     /// be done under it: a child leaves that to who takes the lock next.
     parked: Vec<Arc<Attached>>,
 }
 
+/// Whether the handlers are there: 0 no, [`HOOKED`] yes, else the process in which a thread is at it.
+static HOOKS: AtomicU32 = AtomicU32::new(0);
+const HOOKED: u32 = u32::MAX;
+
+/// Makes sure of the fork handlers before the registry is locked for the first time: a child forked without them, while
+/// another thread has the lock, would find it held by nobody. For the same reason this is no `Once`.
+fn hook() -> Result<()> {
+    loop {
+        let seen = HOOKS.load(Ordering::Acquire);
+        if seen == HOOKED || cfg!(loom) {
+            return Ok(());
+        }
+        let me = process::pid();
+        // Of another process: this one was forked while that was at it, and its thread is not here.
+        if seen == me || HOOKS.compare_exchange(seen, me, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            process::give_way();
+            continue;
+        }
+        stay_loaded();
+        let hooked = on_fork(prepare, parent, child);
+        if hooked.is_ok() {
+            membarrier::register();
+        }
+        HOOKS.store(if hooked.is_ok() { HOOKED } else { 0 }, Ordering::Release);
+        return hooked;
+    }
+}
+
 /// The lock under which attachments and open-lists change. Nothing else may be waited for while it is held,
 /// but for the arena's growth.
 pub(super) fn registry() -> ForkGuard<'static, Registry> {
+    let _ = hook(); // who attaches finds the error
     loop {
         let mut registry = REGISTRY.lock();
         if registry.parked.is_empty() {
@@ -48,15 +87,38 @@ pub(super) fn registry() -> ForkGuard<'static, Registry> {
 impl Registry {
     /// A label cell for a new attachment.
     pub(super) fn new_label(&mut self) -> Result<LabelCell> {
-        static HOOKS: Once = Once::new();
-        let mut hooked = Ok(());
-        HOOKS.call_once(|| {
-            stay_loaded();
-            membarrier::register();
-            hooked = on_fork(prepare, parent, child);
-        });
-        hooked?;
+        hook()?;
         self.labels.take()
+    }
+
+    /// This process, as people want to know it. It is asked about once.
+    pub(super) fn who(&mut self) -> Result<Who> {
+        let cell = match self.who {
+            Some((cell, who)) if cell.load(Ordering::Relaxed) != 0 => return Ok(who),
+            Some((cell, _)) => cell,
+            None => self.labels.take()?,
+        };
+        let who = Who::myself();
+        cell.store(1, Ordering::Relaxed);
+        self.who = Some((cell, who));
+        Ok(who)
+    }
+
+    /// Makes sure that the lease that `attached` has just taken is seen, by a description that does not hold it. Files of
+    /// one system behave alike, so one of each is tried in a process.
+    pub(super) fn test_leases(&mut self, attached: &Attached, label: Label) -> Result<()> {
+        let device = attached.identity.device();
+        if self.tested.contains(&device) {
+            return Ok(());
+        }
+        if !is_locked(attached.file()?, seat_byte(label))? {
+            fail!(
+                Unsupported,
+                "the kernel does not report the lock that this process just took (F_OFD_GETLK)"
+            );
+        }
+        self.tested.push(device);
+        Ok(())
     }
 
     /// Gives a label cell back.
@@ -115,6 +177,7 @@ extern "C" fn parent() {
 
 extern "C" fn child() {
     membarrier::register();
+    HOOKS.store(HOOKED, Ordering::Relaxed); // it is, or this would not run
     // SAFETY: this is the only thread of the child, and a copy of the one that ran `prepare`.
     unsafe {
         for attached in &REGISTRY.held().parked {

@@ -138,13 +138,14 @@ impl SegmentOptions {
                 word.store(0, Relaxed);
             }
             self.fill_header(attached.header(), fixed, limit)?;
-            let seated = attached.seat_self()?;
+            let seated = attached.seat_unnamed()?;
             let file = attached.file()?;
             shm::write(file, COMPLETE)?;
             lease::unlock(file, LIFE_BYTE)?;
             Ok(seated)
         };
-        let made = new_attachment(name, file, map, self.participants).and_then(|attached| finish(&attached));
+        let stat = shm::stat(&file)?;
+        let made = new_attachment(name, file, &stat, map, self.participants).and_then(|a| finish(&a));
         match made {
             Ok(attached) => Ok(Segment::over(attached)),
             Err(e) => {
@@ -178,15 +179,15 @@ impl SegmentOptions {
         if limit > map.len() {
             fail!(Corrupted, "segment {name:?} is {limit} bytes long, the memory has {}", map.len());
         }
-        let attached: Arc<Attached> = new_attachment(name, file, map, participants)?;
-        Ok(Segment::over(attached.seat_self().map_err(|e| e.of(format_args!("segment {name:?}")))?))
+        let stat = shm::stat(&file)?;
+        let attached: Arc<Attached> = new_attachment(name, file, &stat, map, participants)?;
+        Ok(Segment::over(attached.seat_unnamed()?))
     }
 }
 
-/// Whether a file is not a segment's own, but keeps the leases of one over given memory.
-pub(super) fn keeps_leases_only(file: &File) -> Result<bool> {
-    let content = shm::read(file)?;
-    Ok(content == *COMPLETE || content == *BEGUN)
+/// Whether a file of this content is not a segment's own, but keeps the leases of one over given memory.
+pub(super) fn keeps_leases_only(content: &[u8]) -> bool {
+    content.starts_with(COMPLETE) || content.starts_with(BEGUN)
 }
 
 /// Takes the name, with LIFE in hand.

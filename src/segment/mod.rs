@@ -2,14 +2,11 @@
 //!
 //! ```text
 //!   create:  nameless file ─ commit and fill ─ seat ─ link (commits; the loser of a race opens)
-//!   open:    file ─ check ─ LIFE shared ─ map ─ seat and lease ─ still there? ─ LIFE given up
-//!   unlink:  LIFE exclusive ─ the name is still this file ─ GONE ─ unlink
-//!   leave:   handles gone ─ sweep oneself ─ ephemeral and last: unlink ─ lease given up, unmapped
+//!   open:    see `seat`
+//!   leave:   handles gone ─ sweep oneself ─ lease given up ─ ephemeral and last: see `cleanup` ─ unmapped
 //! ```
 //!
-//! A creator killed before the link leaves nothing, for the kernel frees a file without a name. A process
-//! killed while attaching holds at most a seat whose lease is gone with it. LIFE is a byte of the file that
-//! is locked, so the kernel gives it up too.
+//! A creator killed before the link leaves nothing, for the kernel frees a file without a name.
 
 pub mod arena;
 pub mod attach;
@@ -22,32 +19,31 @@ pub mod handle;
 mod model;
 mod openlist;
 mod recover;
+mod seat;
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use attach::{Attached, LIFE_BYTE, seat_byte};
+use attach::Attached;
 
 use crate::atomic::{AtomicU64, Relaxed, Release};
 use crate::error::{Error, ErrorKind, Result, fail};
 use crate::layout::{
     self, BYTE_ORDER, EPHEMERAL, Header, Kind, LAYOUT_VERSION, LOCK_PROTOCOL, MAGIC, MAX_PARTICIPANTS,
-    SEAT_FREE, WORD_BYTES,
+    WORD_BYTES,
 };
 use crate::sys::futex::Sleep;
-use crate::sys::lease::{self, Lease, Mode};
 use crate::sys::map::Map;
-use crate::sys::process::Who;
+use crate::sys::shm::Stat;
 use crate::sys::{poll, process, shm, socket};
 use crate::wait::Label;
 
-/// How often opening tries while somebody unlinks the segment, a millisecond apart: it takes microseconds, unless he
-/// is stopped.
-const OPEN_TRIES: u32 = 5_000;
+/// How long opening tries, once a millisecond, while somebody unlinks the segment: it takes microseconds, unless he is
+/// stopped.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How often all seats are looked at before the table is said to be full.
 const SEAT_ROUNDS: u32 = 50;
 
@@ -181,7 +177,7 @@ impl SegmentOptions {
         let name = anonymous_name(&file)?;
         let (attached, _) = self.make(&name, file)?;
         shm::seal(attached.file()?)?;
-        Ok(Segment::over(attached.seat_self().map_err(|e| e.of(format_args!("segment {name:?}")))?))
+        Ok(Segment::over(attached.seat_unnamed()?))
     }
 
     /// The sizes of the fixed parts and of the whole, for a limit that is cut down to whole pages.
@@ -213,7 +209,8 @@ impl SegmentOptions {
         shm::commit(&file, 0, fixed).map_err(|e| e.of(format_args!("segment {name:?}")))?;
         let descriptor = file.try_clone().map_err(|e| crate::sys::io_error("dup", &e))?;
         let map = Map::of(&file, limit)?;
-        let attached = new_attachment(name, file, map, self.participants)?;
+        let stat = shm::stat(&file)?;
+        let attached = new_attachment(name, file, &stat, map, self.participants)?;
         self.fill_header(attached.header(), fixed, limit)?;
         Ok((attached, descriptor))
     }
@@ -228,7 +225,7 @@ impl SegmentOptions {
         }
         let what = |e: Error| e.of(format_args!("segment {name:?}"));
         let (attached, descriptor) = self.make(name, shm::create_unnamed(self.mode).map_err(what)?)?;
-        let seated = attached.seat_self().map_err(what)?;
+        let seated = attached.seat_unnamed()?;
         match shm::link(&descriptor, name) {
             Ok(()) => Ok(Segment::over(seated)),
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {
@@ -256,12 +253,16 @@ impl SegmentOptions {
     }
 
     fn open_now(&self, name: &str) -> Result<Segment> {
-        for _ in 0..OPEN_TRIES {
-            if let Some(segment) = self.open_once(name)? {
-                return Ok(segment);
-            }
+        if let Some(segment) = self.open_once(name)? {
+            return Ok(segment);
+        }
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
             if poll::pause()? == Sleep::Interrupted {
                 return Err(ErrorKind::Interrupted.into());
+            }
+            if let Some(segment) = self.open_once(name)? {
+                return Ok(segment);
             }
         }
         fail!(Busy, "segment {name:?} is being unlinked by a process that does not go on; remove its file")
@@ -274,29 +275,34 @@ impl SegmentOptions {
         if !stat.regular {
             fail!(NotASegment, "segment {name:?}: the name is taken by something that is not a file");
         }
-        let me = process::user();
-        if stat.user != me && stat.user != 0 && !self.any_user {
-            fail!(
-                WrongUser,
-                "segment {name:?} belongs to user {}, this process runs as {me}; open it with any_user if you trust that user",
-                stat.user
-            );
-        }
+        self.check_user(name, stat.user)?;
         if let Some(attached) = fork::registry().find(stat.identity) {
             return Ok(Some(Segment::over(attached)));
         }
-        if !lease::try_lock(&file, LIFE_BYTE, Mode::Shared)? {
-            return Ok(None);
-        }
-        let (limit, participants) = check_header(name, &file, stat.len)?;
-        let map = Map::of(&file, limit)?;
-        let attached = new_attachment(name, file, map, participants)?;
-        let seated = attached.seat_self().map_err(|e| e.of(format_args!("segment {name:?}")))?;
-        let file = attached.file()?;
-        let gone = attached.header().gone.load(Relaxed) != 0 || shm::stat(file)?.links == 0;
-        lease::unlock(file, LIFE_BYTE)?;
-        Ok(if gone { None } else { Some(Segment::over(seated)) })
+        let attached = open_file(name, file, &stat)?;
+        Ok(attached.seat_named()?.map(Segment::over))
     }
+
+    fn check_user(&self, name: &str, owner: u32) -> Result<()> {
+        if owner == 0 || self.any_user {
+            return Ok(()); // without asking who we are
+        }
+        let me = process::user();
+        if owner != me {
+            fail!(
+                WrongUser,
+                "segment {name:?} belongs to user {owner}, this process runs as {me}; open it with any_user if you trust that user"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Checks a segment's file and maps it; no seat is taken yet.
+fn open_file(name: &str, file: File, stat: &Stat) -> Result<Arc<Attached>> {
+    let (limit, participants) = check_header(name, &file, stat.len)?;
+    let map = Map::of(&file, limit)?;
+    new_attachment(name, file, stat, map, participants)
 }
 
 /// What an anonymous segment is called in errors.
@@ -320,12 +326,9 @@ fn check_name(name: &str) -> Result<()> {
 
 /// Checks the head of a segment's file of `len` bytes; limit and number of participants.
 fn check_header(name: &str, file: &File, len: u64) -> Result<(u64, u32)> {
-    if given::keeps_leases_only(file)? {
+    let bytes = shm::read(file)?;
+    if given::keeps_leases_only(&bytes) {
         fail!(NotASegment, "segment {name:?} lies over memory that its users have; open it over that");
-    }
-    let mut bytes = [0; HEAD_BYTES];
-    if file.read_exact_at(&mut bytes, 0).is_err() {
-        bytes.fill(0);
     }
     check_head(name, &bytes, len)
 }
@@ -389,121 +392,9 @@ fn check_head(name: &str, bytes: &[u8; HEAD_BYTES], len: u64) -> Result<(u64, u3
     Ok((limit, participants))
 }
 
-fn new_attachment(name: &str, file: File, map: Map, participants: u32) -> Result<Arc<Attached>> {
+fn new_attachment(name: &str, file: File, stat: &Stat, map: Map, participants: u32) -> Result<Arc<Attached>> {
     let label = fork::registry().new_label()?;
-    match Attached::over(name, file, map, participants, label) {
-        Ok(attached) => Ok(Arc::new(attached)),
-        Err(e) => {
-            fork::registry().drop_label(label);
-            Err(e.of(format_args!("segment {name:?}")))
-        }
-    }
-}
-
-impl Attached {
-    /// Takes a seat and its lease, and makes this attachment known in the process; or finds that another
-    /// thread was faster, whose attachment is to be used.
-    fn seat_self(self: &Arc<Self>) -> Result<Arc<Self>> {
-        // No fork in between: a child must not inherit the descriptor that is about to be the lease's.
-        let mut registry = fork::registry();
-        if let Some(other) = registry.find(self.identity) {
-            return Ok(other);
-        }
-        let file = shm::reopen(self.file()?)?;
-        let label = self.find_seat(&file)?;
-        self.label.store(label, Ordering::Relaxed);
-        let lease = Lease::pin(file, false)?;
-        if !lease::is_locked(self.file()?, seat_byte(label))? {
-            fail!(
-                Unsupported,
-                "the kernel does not report the lock that this process just took (F_OFD_GETLK)"
-            );
-        }
-        // SAFETY: nobody else has this attachment yet.
-        unsafe { *self.lease.get() = Some(lease) };
-        registry.add(self);
-        drop(registry);
-        let slot = self.slot(label);
-        let who = Who::myself();
-        slot.pid.store(who.pid.into(), Relaxed);
-        slot.start_time.store(who.start_time, Relaxed);
-        for (word, half) in slot.command.iter().zip(who.command.chunks_exact(8)) {
-            word.store(u64::from_ne_bytes(half.try_into().expect("eight bytes")), Relaxed);
-        }
-        Ok(Arc::clone(self))
-    }
-
-    /// A free seat, or that of somebody dead, after sweeping it.
-    fn find_seat(&self, file: &File) -> Result<Label> {
-        for _ in 0..SEAT_ROUNDS {
-            for label in self.labels() {
-                if self.try_seat(file, label)? {
-                    return Ok(label);
-                }
-            }
-            for label in self.labels() {
-                if self.try_dead_seat(file, label)? {
-                    return Ok(label);
-                }
-            }
-            // A seat that somebody else is sweeping at this moment is free in a moment.
-            if !self.labels().any(|label| self.is_dead(label)) {
-                break;
-            }
-            let _ = poll::pause();
-        }
-        fail!(
-            TableFull,
-            "all {} seats for participants are taken; create the segment with more",
-            self.participants
-        )
-    }
-
-    /// Takes the seat of somebody dead: with its lease in hand we act as it would have on leaving.
-    fn try_dead_seat(&self, file: &File, label: Label) -> Result<bool> {
-        if !lease::try_lock(file, seat_byte(label), Mode::Exclusive)? {
-            return Ok(false);
-        }
-        let seat = self.seat(label);
-        // Who announced a sweep before we had the lease goes on with it; nobody else begins one now.
-        if !self.announced(label, seat) {
-            self.label.store(label, Ordering::Relaxed);
-            if seat.state != SEAT_FREE {
-                self.sweep_seat(label, seat);
-                self.leave_seat(label, seat);
-            }
-            if self.take_seat(label) {
-                return Ok(true);
-            }
-            self.label.store(0, Ordering::Relaxed);
-        }
-        lease::unlock(file, seat_byte(label))?;
-        Ok(false)
-    }
-}
-
-impl Drop for Attached {
-    fn drop(&mut self) {
-        if let Ok(me) = self.me()
-            && self.lease.get_mut().is_some()
-        {
-            let seat = self.seat(me);
-            self.sweep_seat(me, seat);
-            self.leave_seat(me, seat);
-            // First the lease: of two who leave at once, the second one to look finds nobody else.
-            drop(self.lease.get_mut().take());
-            cleanup::leave(self);
-        } else if let Some(lease) = self.lease.get_mut().take() {
-            lease.forget(); // the parent's, in a child that has no seat: not mapped here
-        }
-        if self.file().is_err() {
-            // The descriptor's number belongs to somebody else now; it is not ours to close.
-            if let Ok(nothing) = File::open("/dev/null") {
-                std::mem::forget(std::mem::replace(self.probe.get_mut(), nothing));
-            }
-        }
-        fork::registry().drop_label(self.label);
-    }
+    Ok(Arc::new(Attached::over(name, file, stat, map, participants, label)))
 }
 
 /// A participant of a segment, for people who look.
@@ -584,10 +475,8 @@ impl Segment {
         if let Some(attached) = fork::registry().find(stat.identity) {
             return Ok(Self::over(attached));
         }
-        let (limit, participants) = check_header(&name, &file, stat.len)?;
-        let map = Map::of(&file, limit)?;
-        let attached = new_attachment(&name, file, map, participants)?;
-        Ok(Self::over(attached.seat_self().map_err(|e| e.of(format_args!("segment {name:?}")))?))
+        let attached = open_file(&name, file, &stat)?;
+        Ok(Self::over(attached.seat_unnamed()?))
     }
 
     /// A descriptor to hand to another process, which attaches [by it](Self::from_fd). It is closed on exec.

@@ -13,6 +13,7 @@ use crate::layout::{self, BlockRef};
 use crate::sys::lease::{Mode, try_lock};
 use crate::sys::map::Map;
 use crate::sys::model::{ProcessId, acting, label_cell, memory};
+use crate::sys::shm;
 
 impl Segment {
     /// Attaches `process` to the segment that lies over the model's memory, in the seat of that number; the first one lays it.
@@ -54,5 +55,6 @@ fn attachment(participants: u32, process: ProcessId) -> Result<Attached> {
     let (base, len) = memory();
     let map = Map::Given { base, len, _keeper: Box::new(()) };
     let file = File::open("/dev/null").map_err(|e| crate::sys::io_error("opening /dev/null", &e))?;
-    Attached::over("model", file, map, participants, label_cell(process))
+    let stat = shm::stat(&file)?;
+    Ok(Attached::over("model", file, &stat, map, participants, label_cell(process)))
 }

@@ -20,13 +20,13 @@ pub enum Mode {
 }
 
 #[cfg(not(loom))]
-fn record(byte: u64, kind: libc::c_int) -> libc::flock {
+fn record(byte: u64, len: u64, kind: libc::c_int) -> libc::flock {
     // SAFETY: flock is plain data, for which zeroes are valid; l_pid must be 0 for OFD locks.
     let mut lock: libc::flock = unsafe { std::mem::zeroed() };
     lock.l_type = kind as _;
     lock.l_whence = libc::SEEK_SET as _;
     lock.l_start = byte as _;
-    lock.l_len = 1;
+    lock.l_len = len as _;
     lock
 }
 
@@ -38,7 +38,7 @@ fn set(_: &File, byte: u64, kind: libc::c_int) -> Result<bool> {
 
 #[cfg(not(loom))]
 fn set(file: &File, byte: u64, kind: libc::c_int) -> Result<bool> {
-    let lock = record(byte, kind);
+    let lock = record(byte, 1, kind);
     // SAFETY: the descriptor is open while `file` is borrowed and `lock` is a valid record.
     if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &lock) } == 0 {
         return Ok(true);
@@ -65,7 +65,18 @@ pub use super::model::kernel::is_locked;
 /// Whether another open file description than that of `file` has `byte` locked.
 #[cfg(not(loom))]
 pub fn is_locked(file: &File, byte: u64) -> Result<bool> {
-    let mut lock = record(byte, libc::F_WRLCK);
+    is_any_locked(file, byte, 1)
+}
+
+#[cfg(loom)]
+pub fn is_any_locked(file: &File, from: u64, count: u64) -> Result<bool> {
+    Ok((from..from + count).any(|byte| is_locked(file, byte) != Ok(false)))
+}
+
+/// Whether another open file description than that of `file` has one of `count` bytes locked.
+#[cfg(not(loom))]
+pub fn is_any_locked(file: &File, from: u64, count: u64) -> Result<bool> {
+    let mut lock = record(from, count, libc::F_WRLCK);
     // SAFETY: the descriptor is open while `file` is borrowed and `lock` is a valid record to write to.
     if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_GETLK, &mut lock) } != 0 {
         return Err(os_error("file lock", errno()));

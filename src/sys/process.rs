@@ -3,7 +3,6 @@
 use std::fs;
 use std::sync::OnceLock;
 
-use super::fork::ForkLock;
 use super::io_error;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -50,18 +49,8 @@ pub struct Who {
 }
 
 impl Who {
-    /// This process. What was read once in a process is not read again.
+    /// This process.
     pub fn myself() -> Self {
-        static KNOWN: ForkLock<Option<Who>> = ForkLock::new(None);
-        // Of a thread that held the lock at a fork nobody releases it in the child.
-        let Some(mut known) = KNOWN.try_lock() else { return Self::read() };
-        match *known {
-            Some(who) if who.pid == pid() => who,
-            _ => *known.insert(Self::read()),
-        }
-    }
-
-    fn read() -> Self {
         let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
         // 12345 (command) S 1 ...: the command may hold anything, also parentheses.
         let (before, after) = stat.rsplit_once(')').unwrap_or_default();

@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::{errno, io_error, os_error};
 use crate::error::{Error, ErrorKind, Result, fail};
@@ -14,7 +14,7 @@ const PREFIX: &str = "sharecell.";
 
 /// The path of the segment `name`.
 pub fn path(name: &str) -> PathBuf {
-    Path::new(DIR).join(format!("{PREFIX}{name}"))
+    [DIR, "/", PREFIX, name].concat().into()
 }
 
 /// What identifies a file while it exists, and whether a name still leads to it.
@@ -22,6 +22,13 @@ pub fn path(name: &str) -> PathBuf {
 pub struct Identity {
     device: u64,
     inode: u64,
+}
+
+impl Identity {
+    /// The file system that the file is in.
+    pub fn device(&self) -> u64 {
+        self.device
+    }
 }
 
 /// What is worth knowing of a segment's file.
@@ -117,12 +124,10 @@ pub fn write(file: &File, content: &[u8; 8]) -> Result<()> {
 }
 
 /// Reads the first bytes of a file, zeroes where it is shorter.
-pub fn read(file: &File) -> Result<[u8; 8]> {
-    let mut content = [0; 8];
-    match file.read_exact_at(&mut content, 0) {
-        Err(e) if e.kind() != std::io::ErrorKind::UnexpectedEof => Err(io_error("reading a segment", &e)),
-        _ => Ok(content),
-    }
+pub fn read<const N: usize>(file: &File) -> Result<[u8; N]> {
+    let mut content = [0; N];
+    file.read_at(&mut content, 0).map_err(|e| io_error("reading a segment", &e))?;
+    Ok(content)
 }
 
 /// Gives a nameless file its name; `AlreadyExists` when somebody was faster.
