@@ -8,7 +8,7 @@ import sys
 import textwrap
 import time
 
-PATIENCE = 60
+PATIENCE = 240
 
 _PRELUDE = """
 import ctypes, os, signal, sys, threading
