@@ -954,7 +954,8 @@ fn soak(capacity: u64, time: Duration) {
     let mut crew = roles.map(start);
     let mut random = Random::new(u64::from(std::process::id()));
     let (begin, mut kills) = (Instant::now(), 0);
-    while begin.elapsed() < time || kills <= 10 {
+    let sent = || ledger.sent.to_vec().unwrap().iter().sum::<u64>();
+    while begin.elapsed() < time || kills <= 10 || sent() <= 100 {
         std::thread::sleep(Duration::from_micros(random.below(6000)));
         let who = random.below(crew.len() as u64) as usize;
         crew[who].kill();
