@@ -90,6 +90,11 @@ def eventually(condition):
         time.sleep(0.001)
 
 
+def left_alone(seg):
+    """Waits until nothing is left of those who were killed: who reads /proc may keep their memory a while."""
+    eventually(lambda: seg.recover() == 0 and len(seg.participants()) == 1)
+
+
 def exit_status(pid):
     """Of a forked child of this very process."""
     return os.waitpid(pid, 0)[1]

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from processes import PATIENCE, eventually
+from processes import PATIENCE, eventually, left_alone
 from test_value import Point
 
 import sharecell as sc
@@ -81,7 +81,7 @@ def test_putters_and_getters(seg, child):
         eventually(lambda seen=seen: steps.value > seen + 100 + random.randrange(300))
         for other in others:
             other.kill()
-        seg.recover()
+        left_alone(seg)
         left = 0
         while not q.empty():
             assert q.get(timeout=PATIENCE) == b"noise" * 50, "whole"
@@ -101,7 +101,7 @@ def test_talkers(seg, child):
         for _ in range(4):
             a.send_bytes(b"for the next")
         echo.kill()
-        seg.recover()
+        left_alone(seg)
         while a.poll(0):
             assert a.recv_bytes() == b"for the next"
         while b.poll(0):
@@ -122,7 +122,7 @@ def test_killed_while_creating(name, seg, child):
         other.line()
         lock = sc.Lock.create(seg, f"l{turn}")
         other.kill()
-        seg.recover()
+        left_alone(seg)
         for info in seg.objects():
             if info.kind == "array":
                 assert len(sc.Array.open(seg, info.name, "q")) == 100

@@ -10,7 +10,7 @@ import textwrap
 import threading
 
 import pytest
-from processes import PATIENCE, eventually, forked
+from processes import PATIENCE, eventually, forked, left_alone
 
 import sharecell as sc
 
@@ -784,7 +784,7 @@ def test_killed_at_any_moment(seg, child, what):
         others = others[2:]
     for other in others:
         other.kill()
-    seg.recover()
+    left_alone(seg)
     for lock in (rlock, rwlock.read(), rwlock.write(), condition):
         assert lock.acquire(timeout=PATIENCE)
         lock.release()
