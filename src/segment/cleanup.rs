@@ -35,24 +35,30 @@ pub fn leave(attached: &Attached) {
 }
 
 /// Unlinks the file if nobody but `me` lives in it and it still has its name; whether it did.
+///
+/// Who finds LIFE taken may go: its holder looks again when he has given it up. (A leaver gives up his lease first, then
+/// tries to get LIFE; a holder gives up LIFE first, then looks at the leases.)
 fn unlink_if_deserted(name: &str, file: &File, participants: u32, me: u32) -> bool {
-    // Whoever is attaching holds LIFE shared until he is seated, so with it in hand the count is final.
-    if !lock_life(file) {
-        return false;
-    }
     let lives = |label: u32| label != me && lease::is_locked(file, seat_byte(label)).unwrap_or(true);
+    let is_deserted = || !(1..=participants).any(lives);
     let ours = || shm::stat(file).ok().map(|stat| stat.identity) == shm::identity_of(name);
-    let deserted = !(1..=participants).any(lives) && ours();
-    let done = deserted && {
-        mark_gone(file);
-        shm::unlink(name).is_ok()
-    };
-    let _ = lease::unlock(file, LIFE_BYTE);
-    done
+    while is_deserted() && lock_life(file) {
+        // Whoever is attaching holds LIFE shared until he is seated, so with it in hand the count is final.
+        let deserted = is_deserted();
+        let done = deserted && ours() && {
+            mark_gone(file);
+            shm::unlink(name).is_ok()
+        };
+        let _ = lease::unlock(file, LIFE_BYTE);
+        if deserted {
+            return done;
+        }
+    }
+    false
 }
 
-/// Takes LIFE alone. Others hold it for microseconds, unless they are stopped: then the segment is left to who
-/// looks at it next.
+/// Takes LIFE alone. Others hold it for microseconds, unless they do not get to run: then the segment is left to them,
+/// or if they are killed to who looks at it next.
 fn lock_life(file: &File) -> bool {
     (0..LIFE_TRIES).any(|n| {
         if n > 0 {
