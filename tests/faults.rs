@@ -133,8 +133,15 @@ fn an_unfinished_segment_is_refused_and_collected() {
     let world = World::new("unfinished");
     for len in [0, 20, 100_000] {
         let name = world.name();
-        File::create(path(&name)).unwrap().set_len(len).unwrap();
-        check(Segment::open(&name), ErrorKind::Unfinished, &[&name, &len.to_string()]);
+        wait_until("it is looked at before somebody else has collected it", || {
+            File::create(path(&name)).unwrap().set_len(len).unwrap();
+            let opened = Segment::open(&name);
+            if opened.as_ref().is_err_and(|e| e.kind() == ErrorKind::NotFound) {
+                return false;
+            }
+            check(opened, ErrorKind::Unfinished, &[&name, &len.to_string()]);
+            true
+        });
         wait_until("it is collected", || {
             Segment::gc().unwrap();
             world.leftovers().is_empty()
@@ -634,7 +641,7 @@ fn try_damaged(name: &str, bytes: &[u8], changes: &[Change], open: bool) -> Opti
     fs::rename(&draft, path(name)).unwrap();
     let child = fork(|| {
         // SAFETY: alarm has no preconditions. Who hangs is killed.
-        unsafe { libc::alarm(10) };
+        unsafe { libc::alarm(WATCHDOG.as_secs() as u32) };
         let segment = open.then(|| Segment::open(name).unwrap());
         let handles = segment.as_ref().map(|s| (Queue::open(s, "queue"), Pipe::open(s, "pipe", End::A)));
         for (at, new) in changes {

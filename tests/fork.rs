@@ -439,9 +439,12 @@ in_own_process! {
                 use std::os::unix::process::CommandExt;
                 panic!("{}", command.exec());
             });
-            wait_until("the program runs", || {
-                std::fs::read(format!("/proc/{executed}/comm")).unwrap() == b"sleep\n"
-            });
+            for pid in [spawned as i32, executed] {
+                wait_until("the program sleeps", || {
+                    std::fs::read(format!("/proc/{pid}/comm")).unwrap() == b"sleep\n"
+                        && process_state(pid) == 'S'
+                });
+            }
             for pid in [spawned, executed as u32] {
                 running.put(&pid.to_ne_bytes()).unwrap();
             }

@@ -53,7 +53,7 @@ fn try_all(world: &World, golden: &[u8], inputs: &[Vec<u8>]) -> i32 {
     let name = world.name();
     let code = reap(fork(|| {
         // SAFETY: alarm has no preconditions. Who hangs is killed.
-        unsafe { libc::alarm(20) };
+        unsafe { libc::alarm(WATCHDOG.as_secs() as u32) };
         let scene = Scene::new(&name, golden.to_vec());
         inputs.iter().for_each(|input| scene.run(input));
         drop(scene);

@@ -470,7 +470,7 @@ fn words(_: Args) {
             write(&file, &changed);
             let user = fork(|| {
                 // SAFETY: alarm has no preconditions. Who hangs is killed.
-                unsafe { libc::alarm(20) };
+                unsafe { libc::alarm(WATCHDOG.as_secs() as u32) };
                 let _ = Segment::open(&file).map(|s| use_everything(&s, &["queue", "lock"]));
                 0
             });

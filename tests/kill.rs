@@ -19,6 +19,7 @@ fn child() {
         ("attach", attach),
         ("come and go", come_and_go),
         ("leave leftovers", leave_leftovers),
+        ("looked at", |_| in_private_shm(64 << 20, looked_at)),
         ("write wide", write_wide),
         ("send long messages", send_long_messages),
         ("receive long messages", receive_long_messages),
@@ -773,6 +774,37 @@ fn what_the_killed_leave_behind_is_removed() {
     run("leave leftovers", &[]);
 }
 
+/// Who collects is stopped wherever it is while the only user of a segment leaves.
+fn looked_at() {
+    let collector = fork(|| {
+        loop {
+            Segment::gc().unwrap();
+        }
+    });
+    let signal = |signal, state| {
+        // SAFETY: kill has no memory-safety preconditions; the child was not reaped, so the id is its own.
+        assert_eq!(unsafe { libc::kill(collector, signal) }, 0);
+        wait_until("the collector has got the signal", || (process_state(collector) == 'T') == state);
+    };
+    let mut random = Random::new(3);
+    for round in 0..500 {
+        let s = Segment::options().ephemeral(true).limit(1 << 20).create("looked at").unwrap();
+        std::thread::sleep(Duration::from_micros(random.below(1000)));
+        signal(libc::SIGSTOP, true);
+        drop(s);
+        assert_eq!(Segment::names().unwrap(), [""; 0], "round {round}");
+        signal(libc::SIGCONT, false);
+    }
+    // SAFETY: as above.
+    unsafe { libc::kill(collector, libc::SIGKILL) };
+    assert_eq!(reap(collector), -libc::SIGKILL);
+}
+
+#[test]
+fn who_only_looks_keeps_no_segment() {
+    run("looked at", &[]);
+}
+
 /// Attaches and detaches as it is told.
 fn come_and_go(_: Args) {
     loop {
@@ -954,7 +986,8 @@ fn soak(capacity: u64, time: Duration) {
     let mut crew = roles.map(start);
     let mut random = Random::new(u64::from(std::process::id()));
     let (begin, mut kills) = (Instant::now(), 0);
-    while begin.elapsed() < time || kills <= 10 {
+    let sent = || ledger.sent.to_vec().unwrap().iter().sum::<u64>();
+    while begin.elapsed() < time || kills <= 10 || sent() <= 100 {
         std::thread::sleep(Duration::from_micros(random.below(6000)));
         let who = random.below(crew.len() as u64) as usize;
         crew[who].kill();

@@ -33,13 +33,13 @@ compile() { # SOURCE BINARY
 run() { # NAME COMMAND... : a program that hangs is ended, and what it said is shown when it fails
     name=$1
     shift
-    timeout -k 5 120 "$@" >"$log" 2>&1 </dev/null
+    timeout -k 5 300 "$@" >"$log" 2>&1 </dev/null
     status=$?
     if [ $status -eq 0 ]; then
         report ok "$name"
     else
         cat "$log"
-        [ $status -ne 124 ] || echo "it was ended after 120 s"
+        [ $status -ne 124 ] || echo "it was ended after 300 s"
         [ $status -eq 124 ] || echo "it exited with $status"
         report FAILED "$name"
     fi

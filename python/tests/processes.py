@@ -8,7 +8,7 @@ import sys
 import textwrap
 import time
 
-PATIENCE = 60
+PATIENCE = 240
 
 _PRELUDE = """
 import ctypes, os, signal, sys, threading
@@ -88,6 +88,11 @@ def eventually(condition):
     while not condition():
         assert time.monotonic() < end, "it did not come true"
         time.sleep(0.001)
+
+
+def left_alone(seg):
+    """Waits until nothing is left of those who were killed: who reads /proc may keep their memory a while."""
+    eventually(lambda: seg.recover() == 0 and len(seg.participants()) == 1)
 
 
 def exit_status(pid):

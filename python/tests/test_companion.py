@@ -15,7 +15,7 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
-from processes import forked
+from processes import PATIENCE, forked
 
 import sharecell as sc
 from sharecell import _companion, _native
@@ -283,7 +283,7 @@ def test_closed_by_another_thread_during_a_wait(seg, wait):
     for thing in names.values():
         if isinstance(thing, sc._object.SharedObject):
             thing.close()
-    thread.join(60)
+    thread.join(PATIENCE)
     assert not thread.is_alive() and "closed" in caught[0]
 
 
@@ -313,7 +313,7 @@ for wait in (q.get, l.acquire, q.get_objects):
 print('ends')
 """
     assert run(code) == "ends"
-    assert sc.Lock.open(seg, "l").acquire(timeout=60)
+    assert sc.Lock.open(seg, "l").acquire(timeout=PATIENCE)
 
 
 def test_nothing_leaks(seg):
@@ -327,7 +327,7 @@ def test_nothing_leaks(seg):
             queue.put_objects([1, "two", [3.0], b"four" * 100])
             queue.get_objects(9)
             queue.put(b"x" * 300)
-            queue.get(timeout=1)
+            queue.get(timeout=PATIENCE)
             a.send({"n": 1})
             b.recv()
             for refused in (

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from processes import eventually
+from processes import PATIENCE, eventually, left_alone
 from test_value import Point
 
 import sharecell as sc
@@ -66,7 +66,7 @@ def test_putters_and_getters(seg, child):
                 q.put_many([b'noise' * 50] * 5)
                 steps.add(1)""",
     }
-    for turn in range(ROUNDS):
+    for _ in range(ROUNDS):
         kinds = ["putter", "getter", "in batches"]
         others = [
             child(
@@ -81,16 +81,13 @@ def test_putters_and_getters(seg, child):
         eventually(lambda seen=seen: steps.value > seen + 100 + random.randrange(300))
         for other in others:
             other.kill()
+        left_alone(seg)
         left = 0
-        while True:
-            try:
-                item = q.get(timeout=0.5 if turn == 0 else 0.1)
-            except sc.Empty:
-                break
-            assert item == b"noise" * 50, "whole"
+        while not q.empty():
+            assert q.get(timeout=PATIENCE) == b"noise" * 50, "whole"
             left += 1
         assert left <= q.maxsize and q.qsize() == 0
-        assert q.put_many([b"%d" % n for n in range(16)], timeout=60) == 16
+        assert q.put_many([b"%d" % n for n in range(16)], timeout=PATIENCE) == 16
         assert q.get_many(99) == [b"%d" % n for n in range(16)]
 
 
@@ -100,11 +97,11 @@ def test_talkers(seg, child):
         echo = child("b = sc.Pipe.open(seg, 'p', 'B')\nwhile True: b.send_bytes(b.recv_bytes())")
         for number in range(random.randrange(20, 60)):
             a.send_bytes(b"%d" % number * 60)
-            assert a.recv_bytes(60) == b"%d" % number * 60
+            assert a.recv_bytes(PATIENCE) == b"%d" % number * 60
         for _ in range(4):
             a.send_bytes(b"for the next")
         echo.kill()
-        seg.recover()
+        left_alone(seg)
         while a.poll(0):
             assert a.recv_bytes() == b"for the next"
         while b.poll(0):
@@ -125,7 +122,7 @@ def test_killed_while_creating(name, seg, child):
         other.line()
         lock = sc.Lock.create(seg, f"l{turn}")
         other.kill()
-        seg.recover()
+        left_alone(seg)
         for info in seg.objects():
             if info.kind == "array":
                 assert len(sc.Array.open(seg, info.name, "q")) == 100

@@ -7,7 +7,7 @@ import tracemalloc
 
 import numpy
 import pytest
-from processes import forked
+from processes import PATIENCE, forked
 
 import sharecell.multiprocessing as mp
 from sharecell.multiprocessing import _messages, _places
@@ -77,7 +77,7 @@ def test_a_view_that_dies_with_its_process_is_delivered_again():
     q.put(numpy.arange(100000))
     kept = []
     assert forked(lambda: kept.append(q.get_view()) or q.empty())
-    assert q.get(timeout=60).sum() == numpy.arange(100000).sum()
+    assert q.get(timeout=PATIENCE).sum() == numpy.arange(100000).sum()
 
 
 @pytest.mark.parametrize(

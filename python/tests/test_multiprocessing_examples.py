@@ -19,7 +19,7 @@ def test_there_are_all():
 
 def said_by(path, method):
     done = subprocess.run(
-        [sys.executable, path, method], capture_output=True, text=True, timeout=100, env={**os.environ}
+        [sys.executable, path, method], capture_output=True, text=True, timeout=240, env={**os.environ}
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout

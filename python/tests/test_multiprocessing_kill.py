@@ -11,12 +11,10 @@ import sys
 import threading
 
 import pytest
-from processes import eventually, state
+from processes import PATIENCE, eventually, state
 
 import sharecell as sc
 import sharecell.multiprocessing as mp
-
-PATIENCE = 60
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import sharecell as sc
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
-PATIENCE = 60
+PATIENCE = 240
 
 
 @pytest.mark.parametrize("ending", ["py", "rs", "c"])

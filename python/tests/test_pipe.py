@@ -2,7 +2,7 @@ import os
 import pickle
 
 import pytest
-from processes import exit_status, forked
+from processes import PATIENCE, exit_status, forked
 
 import sharecell as sc
 
@@ -216,7 +216,7 @@ def test_what_a_killed_receiver_had_taken(seg, child):
     other = child("b = sc.Pipe.open(seg, 'p', 'B'); m = b.recv_in_place(); say(bytes(m)); hear()")
     assert other.line() == "b'work'"
     other.kill()
-    with b.recv_in_place(timeout=60) as message:
+    with b.recv_in_place(timeout=PATIENCE) as message:
         assert bytes(message) == b"work" and message.deliveries == 2
 
 
@@ -225,7 +225,7 @@ def test_what_another_receiver_puts_back(seg, child):
     a.send_bytes(b"work")
     other = child("b = sc.Pipe.open(seg, 'p', 'B'); b.recv_in_place().put_back(); say('put back'); hear()")
     other.line()
-    with b.recv_in_place(timeout=60) as message:
+    with b.recv_in_place(timeout=PATIENCE) as message:
         assert bytes(message) == b"work" and message.deliveries == 2
 
 

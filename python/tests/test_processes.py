@@ -7,7 +7,7 @@ import pickle
 import threading
 
 import pytest
-from processes import exit_status, forked
+from processes import PATIENCE, exit_status, forked
 
 import sharecell as sc
 
@@ -59,8 +59,8 @@ def check(seg, things, pid):
     assert things["points"][1].label == 6
     assert things["text"].value == b"hello"
     assert things["semaphore"].get_value() == 4
-    assert things["jobs"].get(timeout=60) == b"krow" and things["jobs"].empty()
-    assert things["ends"][0].recv_bytes(timeout=60) == b"HELLO"
+    assert things["jobs"].get(timeout=PATIENCE) == b"krow" and things["jobs"].empty()
+    assert things["ends"][0].recv_bytes(timeout=PATIENCE) == b"HELLO"
     assert sc.Value.open(seg, "new", "q").value == pid
 
 
@@ -70,7 +70,7 @@ def test_multiprocessing(seg, method):
     start(things)
     process = multiprocessing.get_context(method).Process(target=use, args=(seg,), kwargs=things)
     process.start()
-    process.join(60)
+    process.join(PATIENCE)
     assert process.exitcode == 0
     check(seg, things, process.pid)
 
@@ -101,7 +101,7 @@ def test_an_unrelated_process(seg, child):
         """
     )
     things["jobs"].put(b"work")
-    assert things["ends"][0].recv(60) == (b"work", other.pid)
+    assert things["ends"][0].recv(PATIENCE) == (b"work", other.pid)
     other.finish()
     assert things["value"].value == 9 and things["array"][0] == 11
 
@@ -117,7 +117,7 @@ def test_what_another_process_creates(seg, child):
     other.finish()
     assert sc.Value.open(seg, "v", "d").value == 1.5
     assert sc.Array.open(seg, "a", Point)[0].label == 3
-    assert sc.Queue.open(seg, "q").get(timeout=60) == b"left"
+    assert sc.Queue.open(seg, "q").get(timeout=PATIENCE) == b"left"
 
 
 def test_a_child_of_a_child(seg):

@@ -4,7 +4,7 @@ import sys
 import threading
 
 import pytest
-from processes import eventually, forked
+from processes import PATIENCE, eventually, forked
 
 import sharecell as sc
 
@@ -332,7 +332,7 @@ def test_a_killed_holder_is_delivered_again(seg, child):
     with pytest.raises(sc.Empty):
         q.recv(timeout=0.01)
     other.kill()
-    with q.recv(timeout=60) as item:
+    with q.recv(timeout=PATIENCE) as item:
         assert (item.number, item.deliveries, bytes(item)) == (int(number), 2, b"work")
 
 
@@ -342,7 +342,7 @@ def test_a_killed_writer_has_put_nothing(seg, child):
     other.line()
     other.kill()
     seg.recover()
-    assert q.put_many([b"a", b"b"], timeout=60) == 2
+    assert q.put_many([b"a", b"b"], timeout=PATIENCE) == 2
     assert q.get_many(3) == [b"a", b"b"]
 
 

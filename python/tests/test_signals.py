@@ -7,9 +7,9 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
+from processes import PATIENCE
 from test_toolbox import INTERRUPTED
 
 import sharecell as sc
@@ -115,9 +115,9 @@ def check_nothing_happened(stuck):
         lock.release()
     semaphore.release()
     assert semaphore.get_value() == 1
-    empty.put(b"x", timeout=60)
-    assert empty.get(timeout=60) == b"x" and full.get(timeout=60) == b"full" and full.empty()
-    assert ends[3].recv_bytes(60) == b"1" and not ends[3].poll()
+    empty.put(b"x", timeout=PATIENCE)
+    assert empty.get(timeout=PATIENCE) == b"x" and full.get(timeout=60) == b"full" and full.empty()
+    assert ends[3].recv_bytes(PATIENCE) == b"1" and not ends[3].poll()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -136,10 +136,8 @@ hear()
     )
     assert waiter.line() == "waits"
     waiter.sleeps()
-    start = time.monotonic()
     waiter.signal(number)
     assert waiter.line() == "interrupted"
-    assert time.monotonic() - start < 30
     check_nothing_happened(stuck)
 
 
@@ -369,8 +367,8 @@ def test_alarms_leave_no_place_reserved(seg, alarms):
     for _ in alarms(use):
         pass
     for _ in range(8):
-        q.put(b"x", timeout=60)
-        q.get(timeout=60)
+        q.put(b"x", timeout=PATIENCE)
+        q.get(timeout=PATIENCE)
 
 
 def test_alarms_leave_no_handle_open(name, alarms):

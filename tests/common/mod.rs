@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use sharecell::{ErrorKind, Segment, SegmentOptions};
 
-/// Whoever waits longer than this hangs. It is a limit, not an expectation.
-pub const WATCHDOG: Duration = Duration::from_secs(30);
+/// Whoever waits longer than this hangs. It is a limit, not an expectation: generous, for a machine may be busy.
+pub const WATCHDOG: Duration = Duration::from_secs(180);
 const ROLE: &str = "SHARECELL_TEST_ROLE";
 /// What marks the lines of a role among those of the test harness.
 const MARK: char = '@';

@@ -23,7 +23,7 @@
     } while (0)
 
 constexpr std::chrono::milliseconds a_moment(3);
-constexpr std::chrono::seconds ages(30);
+constexpr std::chrono::seconds ages(180);
 
 // A segment that goes when its last handle does.
 inline sharecell::Segment new_segment(const char *test) {

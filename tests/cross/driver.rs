@@ -22,7 +22,7 @@ pub const SOCKET: i32 = 3;
 pub const INHERITED: i32 = 4;
 
 /// An agent that says nothing for so long hangs.
-const WATCHDOG: Duration = Duration::from_secs(60);
+const WATCHDOG: Duration = Duration::from_secs(180);
 
 /// What is to be shown, and how.
 pub type Case = (String, Box<dyn Fn(&mut Pair)>);

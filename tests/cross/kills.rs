@@ -135,7 +135,7 @@ pub fn writing() -> Vec<Case> {
             b.says("queue get q -1", "02");
             b.fails("queue get q 5", TimedOut);
             for _ in 0..3 {
-                b.says("queue put_many q 1000 01 02 03", "3");
+                b.says("queue put_many q 60000 01 02 03", "3");
                 b.says("queue full q", "1");
                 b.says("queue get_many q 0 60", "01 02 03");
             }
@@ -220,8 +220,8 @@ pub fn writing() -> Vec<Case> {
             a.kill();
             b.says("pipe recv p A -1", "01");
             for message in ["02", "03", "04"] {
-                b.does(&format!("pipe send p B 1000 {message}"));
-                b.says("pipe recv p A 1000", message);
+                b.does(&format!("pipe send p B 60000 {message}"));
+                b.says("pipe recv p A 60000", message);
             }
         }),
     ]
@@ -238,7 +238,7 @@ pub fn reading() -> Vec<Case> {
             b.does("queue put q -1 02");
             a.kill();
             let mut got = [(); 2].map(|()| {
-                let item = b.ask("queue recv q 1000");
+                let item = b.ask("queue recv q 60000");
                 b.does("queue release q");
                 item
             });
@@ -247,7 +247,7 @@ pub fn reading() -> Vec<Case> {
             assert_eq!(got[0], format!("{number} 2 01"));
             assert!(got[1].ends_with(" 1 02"), "{}", got[1]);
             b.fails("queue get q 5", TimedOut);
-            b.says("queue put_many q 1000 03 04", "2");
+            b.says("queue put_many q 60000 03 04", "2");
             b.says("queue get_many q 0 9", "03 04");
         }),
         case("a large item that the other waits for", |Pair { a, b, .. }| {
@@ -316,7 +316,7 @@ pub fn reading() -> Vec<Case> {
             a.says("pipe recv_in_place p A -1", "*500000:1");
             a.kill();
             // Delivered again to another one at that end, late or not.
-            let mut got = [b.ask("pipe recv p A -1"), b.ask("pipe recv p A 1000")];
+            let mut got = [b.ask("pipe recv p A -1"), b.ask("pipe recv p A 60000")];
             got.sort();
             assert_eq!(got, ["*500000:1", "02"]);
             b.fails("pipe recv p A 0", WouldBlock);

@@ -10,7 +10,7 @@ use crate::driver::{Agent, Case, Pair};
 use crate::kills::{LOOKS, rounds};
 
 /// What another one does is to be seen within this time.
-const WATCHDOG: Duration = Duration::from_secs(60);
+const WATCHDOG: Duration = Duration::from_secs(180);
 
 /// Asks until the answer is this one.
 #[track_caller]

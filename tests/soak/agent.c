@@ -38,7 +38,7 @@ enum { NOT_PUT, PUT_BEGUN, PUT_RETURNED, PUT_REFUSED };
 enum { KIND_A = 1, KIND_B = 2, KIND_OTHER = 3 };
 #define PUT_BACK ((uint64_t)1 << 63)
 #define TICKED 1500000000
-#define HANG 10000000000
+#define HANG 60000000000
 #define MS 1000000
 
 typedef _Atomic uint64_t word;

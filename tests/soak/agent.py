@@ -29,7 +29,7 @@ PUT, WHO, DONE, NUMBER = range(4)
 KIND_A, KIND_B, KIND_OTHER = 1, 2, 3
 PUT_BACK = 1 << 63
 TICKED = 1_500_000_000
-HANG = 10.0
+HANG = 60.0
 WHOLE = (4 << 20) // 8
 NAMES = [
     "value",

@@ -45,7 +45,7 @@ use scene::Case;
 
 const CASE: &str = "SHARECELL_TEST_CASE";
 /// How long a case may take, in the short form and in the others.
-const TIME: Duration = Duration::from_secs(120);
+const TIME: Duration = Duration::from_secs(900);
 const LONG_TIME: Duration = Duration::from_secs(24 * 3600);
 
 /// How many steps are tried: set `LONG` for many more, to `all` for all.

@@ -97,7 +97,7 @@ const ROUND: Duration = Duration::from_millis(3500);
 /// Every so many rounds nobody is killed.
 const CALM_EVERY: u64 = 8;
 /// A round must come to its end in this time.
-const END_OF_ROUND: Duration = Duration::from_secs(20);
+const END_OF_ROUND: Duration = Duration::from_secs(90);
 
 fn soak(arguments: &Arguments) -> i32 {
     let seed = arguments.seed.unwrap_or_else(|| now() % 1_000_000);

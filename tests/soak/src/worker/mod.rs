@@ -11,8 +11,8 @@ use sharecell::*;
 use crate::ledger::*;
 use crate::objects::Objects;
 
-/// Whoever waits for a lock longer than this hangs: no holder is stopped for so long.
-pub const HANG: Duration = Duration::from_secs(10);
+/// Whoever waits for a lock longer than this hangs: no holder is stopped for so long, nor kept waiting by a busy machine.
+pub const HANG: Duration = Duration::from_secs(60);
 
 /// xorshift64*; numbers that need to be no more than various.
 pub struct Random(u64);
