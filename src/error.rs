@@ -269,3 +269,22 @@ macro_rules! fail {
     };
 }
 pub(crate) use fail;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_what_it_was_made_of() {
+        use ErrorKind::{Broken, InvalidArgument, Poisoned, WouldBlock};
+        for kind in [WouldBlock, Broken, InvalidArgument, Poisoned] {
+            let (plain, said) = (Error::from(kind), Error::new(kind, "so"));
+            assert_eq!((plain.kind(), said.kind()), (kind, kind));
+            assert_eq!((plain.to_string().as_str(), said.to_string().as_str()), (kind.text(), "so"));
+            assert_eq!((&plain.clone(), &said.clone()), (&plain, &said));
+            assert_ne!(plain, said);
+            assert_eq!(said.of("it").to_string(), "it: so");
+        }
+        assert_ne!(Error::from(WouldBlock), Error::from(Broken));
+    }
+}

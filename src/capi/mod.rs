@@ -483,3 +483,32 @@ pub unsafe extern "C" fn shc_last_error(buffer: *mut c_char, size: usize) -> shc
         unsafe { put_text(&last[..end], buffer, size) }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn last_error() -> String {
+        let mut buffer = [0; 200];
+        assert_eq!(unsafe { shc_last_error(buffer.as_mut_ptr(), buffer.len()) }, SHC_OK);
+        unsafe { CStr::from_ptr(buffer.as_ptr()) }.to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_panic_is_a_status() {
+        assert_eq!(guard(|| panic!("with a {}", "sentence")), SHC_ERR_PANIC);
+        assert!(last_error().ends_with("please report it: with a sentence"), "{}", last_error());
+        assert_eq!(guard(|| panic!("plain")), SHC_ERR_PANIC);
+        assert!(last_error().ends_with("please report it: plain"), "{}", last_error());
+        assert_eq!(guard(|| std::panic::panic_any(7)), SHC_ERR_PANIC);
+        assert!(last_error().ends_with("please report it: no message"), "{}", last_error());
+    }
+
+    #[test]
+    fn outcomes_leave_the_last_error_as_it_was() {
+        assert_eq!(guard(|| Err(null_handle())), SHC_ERR_INVALID_HANDLE);
+        assert_eq!(guard(|| Err(ErrorKind::WouldBlock.into())), SHC_WOULD_BLOCK);
+        assert_eq!(guard(|| Ok(SHC_OWNER_DIED)), SHC_OWNER_DIED);
+        assert_eq!(last_error(), "the handle is NULL");
+    }
+}
