@@ -1,6 +1,7 @@
 //! One error type and one table of numbers, shared by Rust, C and Python.
 
 use std::fmt;
+use std::ptr::{self, NonNull};
 
 /// What happened, as a number that never changes its meaning.
 ///
@@ -145,11 +146,23 @@ impl ErrorKind {
 ///
 /// The outcomes that a fast path can return (would block, timed out, interrupted, closed) carry no
 /// sentence and allocate nothing.
+///
+/// It is one word, so that results are small: the address of what it says, or, with nothing but its kind to say,
+/// that kind's number made odd.
+pub struct Error(NonNull<Said>);
+
 #[derive(Clone, PartialEq, Eq)]
-pub struct Error {
+struct Said {
     kind: ErrorKind,
-    detail: Option<Box<str>>,
+    detail: Box<str>,
 }
+
+const _: () = assert!(size_of::<Result<()>>() == size_of::<usize>());
+
+// SAFETY: what it says belongs to it alone, and is only read.
+unsafe impl Send for Error {}
+// SAFETY: as above.
+unsafe impl Sync for Error {}
 
 /// The result of every fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -157,27 +170,47 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error with a sentence of its own.
     pub(crate) fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: Some(detail.into().into_boxed_str()) }
+        let said = Said { kind, detail: detail.into().into_boxed_str() };
+        Self(NonNull::from(Box::leak(Box::new(said))))
+    }
+
+    /// An error with a sentence that is formatted here, so that it is not where the error is found.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn said(kind: ErrorKind, detail: fmt::Arguments<'_>) -> Self {
+        Self::new(kind, detail.to_string())
+    }
+
+    fn detail(&self) -> Option<&Said> {
+        if self.0.addr().get() & 1 != 0 {
+            return None;
+        }
+        // SAFETY: an even word comes from the box in `new`, which only `drop` takes back.
+        Some(unsafe { self.0.as_ref() })
     }
 
     /// The kind of this error.
     pub fn kind(&self) -> ErrorKind {
-        self.kind
+        match self.detail() {
+            Some(said) => said.kind,
+            // SAFETY: an odd word was made of a kind's number, in `from`.
+            None => unsafe { std::mem::transmute::<i32, ErrorKind>((self.0.addr().get() >> 1) as i32) },
+        }
     }
 
     /// The number of this error in C and Python.
     pub fn code(&self) -> i32 {
-        self.kind.code()
+        self.kind().code()
     }
 
     /// Whether the call only ran out of time or was told not to wait.
     pub fn is_timeout(&self) -> bool {
-        matches!(self.kind, ErrorKind::WouldBlock | ErrorKind::TimedOut)
+        matches!(self.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
     }
 
     /// The same kind, with `what` before the sentence.
     pub(crate) fn of(self, what: impl fmt::Display) -> Self {
-        Self::new(self.kind, format!("{what}: {self}"))
+        Self::new(self.kind(), format!("{what}: {self}"))
     }
 
     pub(crate) fn corrupted(detail: impl Into<String>) -> Self {
@@ -187,19 +220,43 @@ impl Error {
 
 impl From<ErrorKind> for Error {
     fn from(kind: ErrorKind) -> Self {
-        Self { kind, detail: None }
+        let word = (kind.code() as u32 as usize) << 1 | 1;
+        Self(NonNull::new(ptr::without_provenance_mut(word)).expect("odd, so not 0"))
+    }
+}
+
+impl Clone for Error {
+    fn clone(&self) -> Self {
+        self.detail().map_or_else(|| self.kind().into(), |said| Self::new(said.kind, said.detail.clone()))
+    }
+}
+
+impl PartialEq for Error {
+    fn eq(&self, other: &Self) -> bool {
+        (self.kind(), self.detail()) == (other.kind(), other.detail())
+    }
+}
+
+impl Eq for Error {}
+
+impl Drop for Error {
+    fn drop(&mut self) {
+        if self.detail().is_some() {
+            // SAFETY: it comes from the box in `new`, and nobody reads it any more.
+            drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+        }
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.detail.as_deref().unwrap_or(self.kind.text()))
+        f.write_str(self.detail().map_or_else(|| self.kind().text(), |said| &said.detail))
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}: {self}", self.kind)
+        write!(f, "{:?}: {self}", self.kind())
     }
 }
 
@@ -208,7 +265,26 @@ impl std::error::Error for Error {}
 /// Returns early with an error of a kind and a formatted sentence.
 macro_rules! fail {
     ($kind:ident, $($arg:tt)*) => {
-        return Err($crate::error::Error::new($crate::error::ErrorKind::$kind, format!($($arg)*)))
+        return Err($crate::error::Error::said($crate::error::ErrorKind::$kind, format_args!($($arg)*)))
     };
 }
 pub(crate) use fail;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_what_it_was_made_of() {
+        use ErrorKind::{Broken, InvalidArgument, Poisoned, WouldBlock};
+        for kind in [WouldBlock, Broken, InvalidArgument, Poisoned] {
+            let (plain, said) = (Error::from(kind), Error::new(kind, "so"));
+            assert_eq!((plain.kind(), said.kind()), (kind, kind));
+            assert_eq!((plain.to_string().as_str(), said.to_string().as_str()), (kind.text(), "so"));
+            assert_eq!((&plain.clone(), &said.clone()), (&plain, &said));
+            assert_ne!(plain, said);
+            assert_eq!(said.of("it").to_string(), "it: so");
+        }
+        assert_ne!(Error::from(WouldBlock), Error::from(Broken));
+    }
+}

@@ -69,6 +69,29 @@ fn signals_c_interrupts_all_that_wait() {
     assert!(missing.is_empty(), "tests/c/signals.c does not interrupt {missing:?}");
 }
 
+/// What stands for all that a function does: each of these catches panics.
+const CATCHING: [&str; 3] = ["guard(", "make(", "Handle::close("];
+
+#[test]
+fn every_function_catches_panics() {
+    let folder = format!("{}/src/capi", env!("CARGO_MANIFEST_DIR"));
+    let files = std::fs::read_dir(&folder).expect("src/capi").map(|file| file.expect("a file").path());
+    let sources: Vec<String> = files.map(|path| std::fs::read_to_string(path).expect("UTF-8")).collect();
+    let functions = sources.iter().flat_map(|source| source.split("extern \"C\" fn shc_").skip(1));
+    let bodies: Vec<(&str, &str)> =
+        functions.filter_map(|rest| rest.split("\n}\n").next()?.split_once('(')).collect();
+    assert!(bodies.len() > 150, "found only {} functions", bodies.len());
+    // These return constants.
+    let constant = |name: &str| matches!(name, "abi_version" | "layout_version" | "version");
+    let catches = |body: &str| CATCHING.iter().any(|call| body.contains(call));
+    let bare: Vec<_> = bodies
+        .iter()
+        .filter(|(name, body)| !constant(name) && !catches(body))
+        .map(|(name, _)| name)
+        .collect();
+    assert!(bare.is_empty(), "shc_{bare:?} let panics through");
+}
+
 #[test]
 fn declarations_are_read() {
     let header = "typedef struct shc_a shc_a;\ntypedef struct {\n} shc_b;\n\nshc_status shc_a_get(const shc_a *a, int *out);\n\

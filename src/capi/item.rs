@@ -132,7 +132,7 @@ pub(super) unsafe fn copy_out(
     claim: &Claim,
     buffer: &mut [u8],
     len: *mut usize,
-) -> Result<super::shc_status> {
+) -> Result<()> {
     unsafe { len.write_unaligned(claim.len) };
     let Some(place) = buffer.get_mut(..claim.len) else {
         ring.untake(claim);
@@ -140,16 +140,16 @@ pub(super) unsafe fn copy_out(
     };
     unsafe { std::ptr::copy_nonoverlapping(claim.data, place.as_mut_ptr(), claim.len) };
     ring.release(claim, false);
-    Ok(super::SHC_OK)
+    Ok(())
 }
 
 /// Commits a place.
-pub(super) unsafe fn commit(ring: &Ring<'_>, slot: *const shc_slot, len: usize) -> Result<super::shc_status> {
+pub(super) unsafe fn commit(ring: &Ring<'_>, slot: *const shc_slot, len: usize) -> Result<()> {
     let claim = unsafe { shc_slot::read(slot, ring)? };
     if len > claim.len {
         fail!(InvalidArgument, "{} bytes were reserved; got {len} to commit", claim.len);
     }
     ring.commit(&claim, len);
     ring.wake_getters(1);
-    Ok(super::SHC_OK)
+    Ok(())
 }

@@ -28,6 +28,7 @@ mod select;
 mod semaphore;
 mod value;
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::ffi::{CStr, c_char};
 use std::mem::MaybeUninit;
@@ -187,21 +188,34 @@ thread_local! {
 }
 
 /// Runs the body of a function: its errors become numbers, its panics too.
+///
+/// It is compiled into each function, and what fails is not: so what succeeds pays for neither.
+#[inline(always)]
 fn guard(body: impl FnOnce() -> Result<shc_status>) -> shc_status {
-    let error = match catch_unwind(AssertUnwindSafe(body)) {
-        Ok(Ok(status)) => return status,
-        Ok(Err(error)) => error,
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-            Error::new(ErrorKind::Panic, format!("a defect in sharecell, please report it: {text}"))
-        }
-    };
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(status)) => status,
+        Ok(Err(error)) => failed(error),
+        Err(panic) => panicked(panic),
+    }
+}
+
+/// The number of an error; its sentence is kept if it is none of the outcomes.
+#[cold]
+#[inline(never)]
+fn failed(error: Error) -> shc_status {
     if error.code() < 0 {
         // A thread that is ending has no place for the text any more; the number still tells.
         let _ = LAST_ERROR.try_with(|last| *last.borrow_mut() = error.to_string());
     }
     error.code()
+}
+
+#[cold]
+#[inline(never)]
+fn panicked(panic: Box<dyn Any + Send>) -> shc_status {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+    failed(Error::new(ErrorKind::Panic, format!("a defect in sharecell, please report it: {text}")))
 }
 
 /// A handle as C holds it: a tag that tells its type and whether it is open, and the Rust object.
@@ -228,12 +242,13 @@ trait Handle: Sized + 'static {
         }
     }
 
+    #[inline(always)]
     unsafe fn borrow<'a>(handle: *const Self) -> Result<&'a Self::Inner> {
         if handle.is_null() {
-            fail!(InvalidHandle, "the handle is NULL");
+            return Err(null_handle());
         }
         if !handle.is_aligned() || unsafe { *(*handle.cast_mut()).tag() } != Self::TAG {
-            fail!(InvalidHandle, "the handle is closed or of another type");
+            return Err(no_handle());
         }
         Ok(unsafe { (*handle).inner() })
     }
@@ -279,9 +294,11 @@ macro_rules! handle {
                 const { assert!(std::mem::offset_of!(Self, tagged) == 0) };
                 Self { tagged: $crate::capi::Tagged { tag: Self::TAG, inner } }
             }
+            #[inline(always)]
             fn tag(&mut self) -> &mut u64 {
                 &mut self.tagged.tag
             }
+            #[inline(always)]
             fn inner(&self) -> &$inner {
                 &self.tagged.inner
             }
@@ -294,13 +311,15 @@ use handle;
 struct Out<T>(*mut T);
 
 impl<T> Out<T> {
+    #[inline(always)]
     fn new(pointer: *mut T) -> Result<Self> {
         if pointer.is_null() {
-            fail!(InvalidArgument, "the pointer for a result is NULL");
+            return Err(no_result());
         }
         Ok(Self(pointer))
     }
 
+    #[inline(always)]
     fn set(self, value: T) -> Result<shc_status> {
         unsafe { self.0.write_unaligned(value) };
         Ok(SHC_OK)
@@ -317,29 +336,91 @@ unsafe fn text<'a>(pointer: *const c_char, what: &str) -> Result<&'a str> {
     }
 }
 
+#[inline(always)]
 fn check_len(len: usize) -> Result<()> {
-    if isize::try_from(len).is_err() {
-        fail!(InvalidArgument, "a length of {len} bytes (a negative number?)");
-    }
-    Ok(())
+    if isize::try_from(len).is_err() { Err(no_length(len)) } else { Ok(()) }
 }
 
+#[inline(always)]
 unsafe fn bytes<'a>(data: *const std::ffi::c_void, len: usize) -> Result<&'a [u8]> {
     check_len(len)?;
-    match (data.is_null(), len) {
-        (_, 0) => Ok(&[]),
-        (true, _) => fail!(InvalidArgument, "a buffer of {len} bytes is NULL"),
-        _ => Ok(unsafe { std::slice::from_raw_parts(data.cast(), len) }),
+    if len == 0 { Ok(&[]) } else { unsafe { exactly(data, len) } }
+}
+
+#[inline(always)]
+unsafe fn bytes_mut<'a>(data: *mut std::ffi::c_void, len: usize) -> Result<&'a mut [u8]> {
+    check_len(len)?;
+    if len == 0 { Ok(&mut []) } else { unsafe { exactly_mut(data, len) } }
+}
+
+/// [`bytes`] of which there are as many as something has that exists.
+#[inline(always)]
+unsafe fn exactly<'a>(data: *const std::ffi::c_void, len: usize) -> Result<&'a [u8]> {
+    if data.is_null() {
+        return Err(no_buffer(len));
+    }
+    Ok(unsafe { std::slice::from_raw_parts(data.cast(), len) })
+}
+
+/// [`bytes_mut`] of which there are as many as something has that exists.
+#[inline(always)]
+unsafe fn exactly_mut<'a>(data: *mut std::ffi::c_void, len: usize) -> Result<&'a mut [u8]> {
+    if data.is_null() {
+        return Err(no_buffer(len));
+    }
+    Ok(unsafe { std::slice::from_raw_parts_mut(data.cast(), len) })
+}
+
+#[inline(always)]
+fn deadline(timeout_ns: i64) -> Result<Deadline> {
+    match timeout_ns {
+        -1 => Ok(Deadline::Never),
+        0 => Ok(Deadline::Now),
+        _ => later(timeout_ns),
     }
 }
 
-unsafe fn bytes_mut<'a>(data: *mut std::ffi::c_void, len: usize) -> Result<&'a mut [u8]> {
-    check_len(len)?;
-    match (data.is_null(), len) {
-        (_, 0) => Ok(&mut []),
-        (true, _) => fail!(InvalidArgument, "a buffer of {len} bytes is NULL"),
-        _ => Ok(unsafe { std::slice::from_raw_parts_mut(data.cast(), len) }),
+#[inline(never)]
+fn later(timeout_ns: i64) -> Result<Deadline> {
+    if timeout_ns < 0 {
+        fail!(
+            InvalidArgument,
+            "a timeout is -1 (for ever), 0 (try) or a number of nanoseconds; got {timeout_ns}"
+        );
     }
+    Ok(Deadline::from_ns(timeout_ns))
+}
+
+// What makes an error stands apart from what finds it, and takes numbers, so that nothing has to lie in memory for it.
+
+#[cold]
+#[inline(never)]
+fn null_handle() -> Error {
+    Error::new(ErrorKind::InvalidHandle, "the handle is NULL")
+}
+
+#[cold]
+#[inline(never)]
+fn no_handle() -> Error {
+    Error::new(ErrorKind::InvalidHandle, "the handle is closed or of another type")
+}
+
+#[cold]
+#[inline(never)]
+fn no_result() -> Error {
+    Error::new(ErrorKind::InvalidArgument, "the pointer for a result is NULL")
+}
+
+#[cold]
+#[inline(never)]
+fn no_length(len: usize) -> Error {
+    Error::new(ErrorKind::InvalidArgument, format!("a length of {len} bytes (a negative number?)"))
+}
+
+#[cold]
+#[inline(never)]
+fn no_buffer(len: usize) -> Error {
+    Error::new(ErrorKind::InvalidArgument, format!("a buffer of {len} bytes is NULL"))
 }
 
 /// Reads a struct of options that begins with its size; NULL is `default`. A shorter one, of an older
@@ -360,16 +441,6 @@ unsafe fn options<T: Copy>(given: *const T, default: T) -> Result<T> {
     let mut out = default;
     unsafe { std::ptr::copy_nonoverlapping(given.as_ptr(), (&raw mut out).cast::<u8>(), known) };
     Ok(out)
-}
-
-fn deadline(timeout_ns: i64) -> Result<Deadline> {
-    if timeout_ns < -1 {
-        fail!(
-            InvalidArgument,
-            "a timeout is -1 (for ever), 0 (try) or a number of nanoseconds; got {timeout_ns}"
-        );
-    }
-    Ok(Deadline::from_ns(timeout_ns))
 }
 
 /// Copies a string into a buffer with a NUL behind it.
@@ -411,4 +482,33 @@ pub unsafe extern "C" fn shc_last_error(buffer: *mut c_char, size: usize) -> shc
         let end = (0..=room.min(last.len())).rev().find(|end| last.is_char_boundary(*end)).unwrap_or(0);
         unsafe { put_text(&last[..end], buffer, size) }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn last_error() -> String {
+        let mut buffer = [0; 200];
+        assert_eq!(unsafe { shc_last_error(buffer.as_mut_ptr(), buffer.len()) }, SHC_OK);
+        unsafe { CStr::from_ptr(buffer.as_ptr()) }.to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_panic_is_a_status() {
+        assert_eq!(guard(|| panic!("with a {}", "sentence")), SHC_ERR_PANIC);
+        assert!(last_error().ends_with("please report it: with a sentence"), "{}", last_error());
+        assert_eq!(guard(|| panic!("plain")), SHC_ERR_PANIC);
+        assert!(last_error().ends_with("please report it: plain"), "{}", last_error());
+        assert_eq!(guard(|| std::panic::panic_any(7)), SHC_ERR_PANIC);
+        assert!(last_error().ends_with("please report it: no message"), "{}", last_error());
+    }
+
+    #[test]
+    fn outcomes_leave_the_last_error_as_it_was() {
+        assert_eq!(guard(|| Err(null_handle())), SHC_ERR_INVALID_HANDLE);
+        assert_eq!(guard(|| Err(ErrorKind::WouldBlock.into())), SHC_WOULD_BLOCK);
+        assert_eq!(guard(|| Ok(SHC_OWNER_DIED)), SHC_OWNER_DIED);
+        assert_eq!(last_error(), "the handle is NULL");
+    }
 }

@@ -200,7 +200,7 @@ pub unsafe extern "C" fn shc_pipe_recv(
             return len.set(taken);
         }
         match pipe.receive(false, deadline)? {
-            Received::Claimed(ring, claim) => copy_out(&ring, &claim, buffer, len.0),
+            Received::Claimed(ring, claim) => copy_out(&ring, &claim, buffer, len.0).map(|()| SHC_OK),
             Received::Joined(message) => {
                 let needed = message.len();
                 len.set(needed)?;
@@ -330,7 +330,7 @@ pub unsafe extern "C" fn shc_pipe_commit(
 ) -> shc_status {
     guard(|| unsafe {
         let ring = shc_pipe::borrow(pipe)?.outgoing()?;
-        super::item::commit(&ring, slot, len)
+        super::item::commit(&ring, slot, len).map(|()| SHC_OK)
     })
 }
 

@@ -194,7 +194,7 @@ pub unsafe extern "C" fn shc_queue_get(
             return len.set(taken);
         }
         let claim = queue.take_claim(false, deadline)?;
-        copy_out(&queue.ring(), &claim, buffer, len.0)
+        copy_out(&queue.ring(), &claim, buffer, len.0).map(|()| SHC_OK)
     })
 }
 
@@ -342,7 +342,7 @@ pub unsafe extern "C" fn shc_queue_commit(
 ) -> shc_status {
     guard(|| unsafe {
         let ring = shc_queue::borrow(queue)?.ring();
-        super::item::commit(&ring, slot, len)
+        super::item::commit(&ring, slot, len).map(|()| SHC_OK)
     })
 }
 

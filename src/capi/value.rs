@@ -4,10 +4,11 @@ use std::ffi::{c_char, c_void};
 
 use super::segment::shc_segment;
 use super::{
-    Handle, Out, SHC_OK, Tagged, bytes, bytes_mut, deadline, guard, handle, shc_status, shc_type, text,
+    Handle, Out, SHC_OK, Tagged, bytes, deadline, exactly, exactly_mut, guard, handle, shc_status, shc_type,
+    text,
 };
 use crate::cell::{ElementType, Number, RawValue, typecode_size};
-use crate::error::{Result, fail};
+use crate::error::{Error, ErrorKind, Result, fail};
 use crate::segment::handle::Verb;
 
 /// A single value. Any thread may use it, and so may a forked child. Close it with shc_value_close.
@@ -102,13 +103,30 @@ pub unsafe extern "C" fn shc_value_size(value: *const shc_value, out: *mut usize
     guard(|| Out::new(out)?.set(unsafe { shc_value::borrow(value)? }.size()))
 }
 
+// Values of 8 bytes are the most common ones: what reads and writes them is compiled for that size into the functions
+// for C, what does so for any size is called.
+
+#[inline(never)]
+fn read(value: &RawValue, out: &mut [u8]) {
+    value.read(out);
+}
+
+#[inline(never)]
+fn write(value: &RawValue, data: &[u8]) -> Result<()> {
+    value.write(data)
+}
+
 /// Copies the value to `out`, whose `size` must be the value's. Atomic, at any size.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shc_value_get(value: *const shc_value, out: *mut c_void, size: usize) -> shc_status {
     guard(|| unsafe {
         let value = shc_value::borrow(value)?;
         value.check_size(size)?;
-        value.read(bytes_mut(out, size)?);
+        let out = exactly_mut(out, size)?;
+        match <&mut [u8; 8]>::try_from(&mut *out) {
+            Ok(out) => value.read(out),
+            Err(_) => read(value, out),
+        }
         Ok(SHC_OK)
     })
 }
@@ -123,7 +141,11 @@ pub unsafe extern "C" fn shc_value_set(
     guard(|| unsafe {
         let value = shc_value::borrow(value)?;
         value.check_size(size)?;
-        value.write(bytes(data, size)?)?;
+        let data = exactly(data, size)?;
+        match <&[u8; 8]>::try_from(data) {
+            Ok(data) => value.write(data)?,
+            Err(_) => write(value, data)?,
+        }
         Ok(SHC_OK)
     })
 }
@@ -139,8 +161,8 @@ pub unsafe extern "C" fn shc_value_exchange(
     guard(|| unsafe {
         let value = shc_value::borrow(value)?;
         value.check_size(size)?;
-        let data = bytes(data, size)?.to_vec();
-        value.exchange(&data, bytes_mut(old, size)?)?;
+        let data = exactly(data, size)?.to_vec();
+        value.exchange(&data, exactly_mut(old, size)?)?;
         Ok(SHC_OK)
     })
 }
@@ -160,32 +182,42 @@ pub unsafe extern "C" fn shc_value_compare_exchange(
         let changed = Out::new(changed)?;
         let value = shc_value::borrow(value)?;
         value.check_size(size)?;
-        let (expected, desired) = (bytes(expected, size)?.to_vec(), bytes(desired, size)?.to_vec());
-        changed.set(value.compare_exchange(&expected, &desired, bytes_mut(old, size)?)?)
+        let (expected, desired) = (exactly(expected, size)?.to_vec(), exactly(desired, size)?.to_vec());
+        changed.set(value.compare_exchange(&expected, &desired, exactly_mut(old, size)?)?)
     })
 }
 
 /// Adds, as type `T`, to a value of that type.
 fn add<T: Number>(value: &RawValue, amount: T) -> Result<T> {
-    let mut old = vec![0; size_of::<T>()];
-    value.update(&mut old, |now, out| {
+    let mut old = [0; size_of::<u64>()];
+    let old = &mut old[..size_of::<T>()];
+    value.update(old, |now, out| {
         let now: T = bytemuck::checked::pod_read_unaligned(now);
         out.copy_from_slice(bytemuck::bytes_of(&now.plus(amount)));
         true
     })?;
-    Ok(bytemuck::checked::pod_read_unaligned(&old))
+    Ok(bytemuck::checked::pod_read_unaligned(old))
 }
 
-fn refuse<T>(value: &RawValue, what: &str) -> Result<T> {
-    fail!(WrongType, "{} does not hold {what}", value.handle.describe())
+#[cold]
+#[inline(never)]
+fn no_number(value: &RawValue, what: &str) -> Error {
+    Error::new(ErrorKind::WrongType, format!("{} does not hold {what}", value.handle.describe()))
 }
 
 /// Converts an amount to the type of a value; of an unsigned one also a negative amount, which wraps around.
 fn narrow<T: TryFrom<i64>, S: TryFrom<i64>>(value: &RawValue, amount: i64, wrap: fn(S) -> T) -> Result<T> {
     match T::try_from(amount).or_else(|_| S::try_from(amount).map(wrap)) {
         Ok(amount) => Ok(amount),
-        Err(_) => fail!(ValueRange, "{amount} cannot be added to {}", value.handle.describe()),
+        Err(_) => Err(no_summand(value, amount)),
     }
+}
+
+#[cold]
+#[inline(never)]
+fn no_summand(value: &RawValue, amount: i64) -> Error {
+    let text = format!("{amount} cannot be added to {}", value.handle.describe());
+    Error::new(ErrorKind::ValueRange, text)
 }
 
 /// Adds to a value of an integer typecode, wrapping around; what it was before goes to `old`, if that is not
@@ -207,7 +239,7 @@ pub unsafe extern "C" fn shc_value_add_int(
             'I' => add::<u32>(value, narrow(value, amount, |wraps: i32| wraps as u32)?)?.into(),
             'l' | 'q' => add::<i64>(value, amount)?,
             'L' | 'Q' => add::<u64>(value, amount as u64)? as i64,
-            _ => return refuse(value, "an integer"),
+            _ => return Err(no_number(value, "an integer")),
         };
         if !old.is_null() {
             unsafe { old.write_unaligned(before) };
@@ -228,7 +260,7 @@ pub unsafe extern "C" fn shc_value_add_float(
         let before = match value.typecode() {
             'f' => add::<f32>(value, amount as f32)?.into(),
             'd' => add::<f64>(value, amount)?,
-            _ => return refuse(value, "a floating-point number"),
+            _ => return Err(no_number(value, "a floating-point number")),
         };
         if !old.is_null() {
             unsafe { old.write_unaligned(before) };

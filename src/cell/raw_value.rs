@@ -14,7 +14,7 @@ use crate::cell::ElementType;
 use crate::cell::copy::{copy_in, copy_out};
 use crate::error::Result;
 #[cfg(feature = "capi")]
-use crate::error::fail;
+use crate::error::{Error, ErrorKind};
 use crate::latch::LockWord;
 use crate::layout::{Kind, describe, round_up};
 use crate::segment::Segment;
@@ -273,11 +273,17 @@ impl RawValue {
 
     /// Checks that a caller's buffer has the value's size.
     #[cfg(feature = "capi")]
+    #[inline]
     pub fn check_size(&self, len: usize) -> Result<()> {
-        if len != self.size {
-            fail!(WrongSize, "{} has {} bytes; got {len}", self.handle.describe(), self.size);
-        }
-        Ok(())
+        if len == self.size { Ok(()) } else { Err(self.wrong_size(len)) }
+    }
+
+    #[cfg(feature = "capi")]
+    #[cold]
+    #[inline(never)]
+    fn wrong_size(&self, len: usize) -> Error {
+        let text = format!("{} has {} bytes; got {len}", self.handle.describe(), self.size);
+        Error::new(ErrorKind::WrongSize, text)
     }
 }
 
