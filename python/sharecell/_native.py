@@ -717,23 +717,38 @@ class _Ignored:
     from_param = callable
 
 
+class Found:
+    """What the last acquire of a lock has found."""
+
+    __slots__ = ("owner_died",)
+
+    def __init__(self) -> None:
+        self.owner_died = False
+
+
 class Binding:
     """How a lock is taken and given back, with the least that a foreign call costs. It keeps its handle open.
 
     Declared types of arguments would cost more than the call: these are ctypes objects already.
     """
 
-    __slots__ = ("tries", "give", "leave")
+    __slots__ = ("tries", "give", "leave", "found")
 
-    def __init__(self, handle: Handle, take: str, give: str, finish: Any, *rest: int) -> None:
+    def __init__(self, handle: Handle, found: Found, take: str, give: str, fail: Any, *rest: int) -> None:
         pointer = _Pointer(handle)
         pointer.handle = handle
         more = tuple(map(c_uint32, rest))
         # Endless: each step is a try, and gives its status. A `for` over it knows that in the same moment.
-        self.tries = iter(partial(_undeclared(take), pointer, _AT_ONCE), _NO_STATUS)
-        self.give = partial(_undeclared(give), pointer, *more)
+        self.tries: Any = iter(partial(_undeclared(take), pointer, _AT_ONCE), _NO_STATUS)
+        self.give: Any = partial(_undeclared(give), pointer, *more)
         # For the end of a `with` block.
-        self.leave = partial(_leaving(give, len(more), finish), pointer, *more)
+        self.leave: Any = partial(_leaving(give, len(more), fail), pointer, *more)
+        self.found = found
+
+    def shut(self, refuse: Any) -> None:
+        """Calls `refuse` from now on, but at the end of a `with` block that has begun."""
+        self.tries = iter(refuse, None)
+        self.give = self.leave = refuse
 
 
 _AT_ONCE = c_int64(0)
@@ -748,14 +763,14 @@ def _undeclared(name: str) -> Any:
 
 
 @cache
-def _leaving(name: str, rest: int, finish: Any) -> Any:
-    """A function that takes three more arguments, those of `__exit__`; `finish` is given its status.
+def _leaving(name: str, rest: int, fail: Any) -> Any:
+    """A function that takes three more arguments, those of `__exit__`; a status but OK is given to `fail`.
 
     A `with` block calls it directly: no signal handler runs before it, as one would at the start of a method.
     """
     function: Any = quick[name]
     function.argtypes = [c_void_p, *(c_uint32 for _ in range(rest)), _Ignored, _Ignored, _Ignored]
-    function.restype = finish
+    function.restype = type("_Results", (dict,), {"__missing__": staticmethod(fail)})({OK: None}).__getitem__
     return function
 
 

@@ -240,7 +240,7 @@ class Array(Bound):
 
     def get_lock(self) -> ObjectLock:
         """The array's lock. It does not keep others from reading and writing without it."""
-        return ArrayLock(self)
+        return ArrayLock(self, self._bound)
 
     def _text(self, attribute: str) -> None:
         if self._element.typecode != "c":

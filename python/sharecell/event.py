@@ -2,45 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from . import _native
 from ._async import until
-from ._object import SharedObject, encode_name, patience
-
-if TYPE_CHECKING:
-    from .segment import Segment
+from ._object import Nameable, patience
 
 __all__ = ["Event"]
 
 
-class Event(SharedObject):
+class Event(Nameable):
     """A flag that any process sets and clears, and others wait for. At first it is not set.
 
     Nobody owns it: if who has set it is killed, it stays set.
     """
 
-    _kind = "event"
-
-    @classmethod
-    def create(cls, segment: Segment, name: str) -> Event:
-        """Creates an event; AlreadyExistsError when the name is taken."""
-        return cls._get(segment, name, _native.slow.shc_event_create)
-
-    @classmethod
-    def open(cls, segment: Segment, name: str) -> Event:
-        """Opens an event; NotFoundError when there is none."""
-        return cls._get(segment, name, _native.slow.shc_event_open)
-
-    @classmethod
-    def open_or_create(cls, segment: Segment, name: str) -> Event:
-        """Opens an event, or creates it."""
-        return cls._get(segment, name, _native.slow.shc_event_open_or_create)
-
-    @classmethod
-    def _get(cls, segment: Segment, name: str, verb: Any) -> Event:
-        handle = segment._obtain_one(_native.EventHandle, verb, encode_name(name, "an event"))
-        return cls._made(segment, name, handle)
+    _kind, _called, _handles = "event", "an event", _native.EventHandle
 
     def set(self) -> None:
         """Sets the flag and wakes all who wait."""

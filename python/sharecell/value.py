@@ -181,7 +181,7 @@ class Value(Bound):
 
     def get_lock(self) -> ObjectLock:
         """The value's lock. It does not keep others from reading and writing without it."""
-        return ValueLock(self)
+        return ValueLock(self, self._bound)
 
 
 def _is_zero(value: Any) -> bool:
