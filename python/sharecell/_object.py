@@ -294,6 +294,8 @@ class Pickling:
     """
 
     _loads: Any = staticmethod(pickle.loads)
+    # Whether the companion leaves long messages to a method `_take_long`, which is given the seconds to wait.
+    _framed: bool
 
     @staticmethod
     def _dumps(obj: Any) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 from . import _native
 from ._companion import fast
@@ -241,6 +241,10 @@ class Array(Bound):
     def get_lock(self) -> ObjectLock:
         """The array's lock. It does not keep others from reading and writing without it."""
         return ArrayLock(self, self._bound)
+
+    def _own_lock(self, kind: Callable[[Array], Any]) -> Any:
+        """The lock as a thread can take it again; see OwnLock."""
+        return kind(self)
 
     def _text(self, attribute: str) -> None:
         if self._element.typecode != "c":

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from . import _native
 from ._async import until
+from ._companion import fast
 from ._object import Nameable, patience
 
 __all__ = ["Event"]
 
 
+@fast("Event")
 class Event(Nameable):
     """A flag that any process sets and clears, and others wait for. At first it is not set.
 

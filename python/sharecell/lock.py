@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
@@ -243,3 +245,56 @@ class WriteLock(ObjectLock):
     """The writers' side of a RwLock."""
 
     _wait_for = _native.slow.shc_rwlock_acquire_write
+
+
+class OwnLock:
+    """The lock of a value or an array, which the thread that holds it can take again.
+
+    If its holder is killed, the next one gets it, and `owner_died` is true.
+    """
+
+    def __init__(self, shared: Any) -> None:
+        self._lock = shared.get_lock()
+        self._holder: tuple[int, int] | None = None
+        self._depth = 0
+
+    def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
+        """Acquires it; whether that was possible, waiting up to `timeout` seconds, None for ever."""
+        me = (os.getpid(), threading.get_ident())
+        if self._holder == me:
+            self._depth += 1
+            return True
+        if not self._lock.acquire(block, timeout):
+            return False
+        self._holder, self._depth = me, 1
+        return True
+
+    def release(self) -> None:
+        """Releases it; AssertionError when this thread does not hold it."""
+        if self._holder != (os.getpid(), threading.get_ident()):
+            raise AssertionError("attempt to release recursive lock not owned by thread")
+        self._depth -= 1
+        if self._depth == 0:
+            self._holder = None
+            self._lock.release()
+
+    @property
+    def owner_died(self) -> bool:
+        """Whether the last acquire found that the owner before it had died."""
+        return bool(self._lock.owner_died)
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+@fast("OwnValueLock")
+class OwnValueLock(OwnLock):
+    """That of a value."""
+
+
+@fast("OwnArrayLock")
+class OwnArrayLock(OwnLock):
+    """That of an array."""

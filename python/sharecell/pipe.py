@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from itertools import starmap
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from . import _native
 from ._async import until
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .segment import Segment
 
 __all__ = ["Pipe"]
+
+Self = TypeVar("Self", bound="Pipe")
 
 # A longer copy does not keep other threads from running.
 _LONG = 1 << 16
@@ -48,14 +50,14 @@ class Pipe(Pickling, SharedObject):
 
     @classmethod
     def create(
-        cls,
+        cls: type[Self],
         segment: Segment,
         name: str,
         duplex: bool = True,
         *,
         capacity: int | None = None,
         inline: int | None = None,
-    ) -> tuple[Pipe, Pipe]:
+    ) -> tuple[Self, Self]:
         """Creates a pipe and opens both of its ends, A and B; AlreadyExistsError when the name is taken.
 
         `capacity` is how many messages may be under way in a direction (256). Messages of up to `inline`
@@ -67,7 +69,7 @@ class Pipe(Pickling, SharedObject):
         return cls._over(segment, name, a, "A"), cls._over(segment, name, b, "B")
 
     @classmethod
-    def open(cls, segment: Segment, name: str, end: str) -> Pipe:
+    def open(cls: type[Self], segment: Segment, name: str, end: str) -> Self:
         """Opens end "A" or "B" of a pipe.
 
         NotFoundError when there is no pipe; BrokenPipeError when the other side has already seen the
@@ -77,7 +79,7 @@ class Pipe(Pickling, SharedObject):
 
     @classmethod
     def open_or_create(
-        cls,
+        cls: type[Self],
         segment: Segment,
         name: str,
         end: str,
@@ -85,13 +87,15 @@ class Pipe(Pickling, SharedObject):
         *,
         capacity: int | None = None,
         inline: int | None = None,
-    ) -> Pipe:
+    ) -> Self:
         """Opens one end of a pipe, which must have been created with equal options, or creates the pipe."""
         options = _options(duplex, capacity, inline)
         return cls._get(segment, name, end, _native.slow.shc_pipe_open_or_create, options)
 
     @classmethod
-    def _get(cls, segment: Segment, name: str, end: str, verb: Any, *options: _native.PipeOptions) -> Pipe:
+    def _get(
+        cls: type[Self], segment: Segment, name: str, end: str, verb: Any, *options: _native.PipeOptions
+    ) -> Self:
         if end not in _ENDS:
             raise InvalidArgumentError(f'an end of a pipe is "A" or "B"; got {end!r}')
         what = encode_name(name, "a pipe")
@@ -101,7 +105,7 @@ class Pipe(Pickling, SharedObject):
         return cls._over(segment, name, handles[0], end)
 
     @classmethod
-    def _over(cls, segment: Segment, name: str, handle: _native.Handle, end: str) -> Pipe:
+    def _over(cls: type[Self], segment: Segment, name: str, handle: _native.Handle, end: str) -> Self:
         pipe = cls._made(segment, name, handle)
         pipe._end = end
         pipe._readable = pipe._ask(_native.quick.shc_pipe_can_recv, _native.out_bool())

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import partial
 from itertools import repeat, starmap
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from . import _native
 from ._async import until
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .segment import Segment
 
 __all__ = ["Item", "Queue", "Slot"]
+
+Self = TypeVar("Self", bound="Queue")
 
 # A longer copy does not keep other threads from running.
 _LONG = 1 << 16
@@ -52,7 +54,7 @@ class Queue(Pickling, SharedObject):
 
     @classmethod
     def create(
-        cls,
+        cls: type[Self],
         segment: Segment,
         name: str,
         maxsize: int = 1024,
@@ -61,7 +63,7 @@ class Queue(Pickling, SharedObject):
         max_bytes: int | None = None,
         inline: int | None = None,
         joinable: bool = False,
-    ) -> Queue:
+    ) -> Self:
         """Creates a queue of up to `maxsize` items; AlreadyExistsError when the name is taken.
 
         `max_item` is the largest item in bytes, `max_bytes` how many bytes of items it holds in all, both as
@@ -73,13 +75,13 @@ class Queue(Pickling, SharedObject):
         return cls._get(segment, name, _native.slow.shc_queue_create, options)
 
     @classmethod
-    def open(cls, segment: Segment, name: str) -> Queue:
+    def open(cls: type[Self], segment: Segment, name: str) -> Self:
         """Opens a queue; NotFoundError when there is none."""
         return cls._get(segment, name, _native.slow.shc_queue_open)
 
     @classmethod
     def open_or_create(
-        cls,
+        cls: type[Self],
         segment: Segment,
         name: str,
         maxsize: int = 1024,
@@ -88,13 +90,13 @@ class Queue(Pickling, SharedObject):
         max_bytes: int | None = None,
         inline: int | None = None,
         joinable: bool = False,
-    ) -> Queue:
+    ) -> Self:
         """Opens a queue of equal options, else WrongSizeError, or creates it."""
         options = _options(maxsize, max_item, max_bytes, inline, joinable)
         return cls._get(segment, name, _native.slow.shc_queue_open_or_create, options)
 
     @classmethod
-    def _get(cls, segment: Segment, name: str, verb: Any, *options: _native.QueueOptions) -> Queue:
+    def _get(cls: type[Self], segment: Segment, name: str, verb: Any, *options: _native.QueueOptions) -> Self:
         handle = segment._obtain_one(_native.QueueHandle, verb, encode_name(name, "a queue"), *options)
         queue = cls._made(segment, name, handle)
         queue._maxsize = queue._ask(_native.quick.shc_queue_capacity, _native.out_size())
@@ -150,10 +152,10 @@ class Queue(Pickling, SharedObject):
         When the time has passed that is fewer than there are, and Full if none. An error that stops it half
         way has an attribute `done`, how many were put before.
         """
-        return self._put_rest(flat(items), 0, timeout)
+        return self._put_rest(list(items), timeout)
 
-    def _put_rest(self, items: list[Any], done: int, timeout: float | None) -> int:
-        """Puts what comes after the first `done`; how many were put of all."""
+    def _put_rest(self, items: list[Any], timeout: float | None) -> int:
+        """What the companion leaves of `put_many`."""
         data = flat(items)
         largest = max(map(len, data), default=0)
         if largest > self.max_item:
@@ -165,6 +167,7 @@ class Queue(Pickling, SharedObject):
         library = _native.quick if sum(map(len, data)) < _LONG else _native.slow
         seconds = patience(True, timeout)
         end = None if seconds is None else monotonic() + seconds
+        done = 0
         while done < len(data):
             rest = (_native.buffers_from(buffers, done), len(data) - done)
             status = library.shc_queue_put_many(self._handle, *rest, 0, _native.out(count))

@@ -183,6 +183,10 @@ class Value(Bound):
         """The value's lock. It does not keep others from reading and writing without it."""
         return ValueLock(self, self._bound)
 
+    def _own_lock(self, kind: Callable[[Value], Any]) -> Any:
+        """The lock as a thread can take it again; see OwnLock."""
+        return kind(self)
+
 
 def _is_zero(value: Any) -> bool:
     """Whether it stands for the zero bytes of any type."""

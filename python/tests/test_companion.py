@@ -57,7 +57,7 @@ def fronts():
 @compiled
 def test_signatures_are_those_of_python():
     seen = 0
-    for cls in (sc.Lock, sc.RLock, sc.Condition, sc.Semaphore, sc.Value, sc.Queue, sc.Pipe):
+    for cls in (sc.Lock, sc.RLock, sc.Condition, sc.Event, sc.Semaphore, sc.Value, sc.Queue, sc.Pipe):
         front, pure = cls.__mro__[1:3]
         assert front.__module__ == "sharecell._speed" and pure.__name__ == cls.__name__
         assert cls.__doc__ == pure.__doc__ and cls.__module__ == pure.__module__
