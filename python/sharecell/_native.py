@@ -751,6 +751,55 @@ class Binding:
         self.give = self.leave = refuse
 
 
+class Taking:
+    """A claim, how an item is taken into it, and how it is given back done."""
+
+    __slots__ = ("claim", "tries", "releases")
+
+    def __init__(self, pointer: _Pointer, take: str, release: str) -> None:
+        self.claim: Any = new_claim()
+        place = ctypes.byref(self.claim)
+        # As those of a binding.
+        self.tries: Any = iter(partial(_undeclared(take), pointer, _AT_ONCE, place), _NO_STATUS)
+        self.releases: Any = iter(partial(_undeclared(release), pointer, place), _NO_STATUS)
+
+
+class Passage:
+    """How items go into a queue or pipe and come out, with the least that foreign calls cost.
+
+    It keeps its handle open, and so does each taking.
+    """
+
+    __slots__ = ("put", "spare", "new")
+
+    def __init__(self, handle: Handle, put: str, take: str, release: str) -> None:
+        pointer = _Pointer(handle)
+        pointer.handle = handle
+        give = _undeclared(put)
+        # A try, given bytes and their length as a size.
+        self.put: Any = lambda data, size: give(pointer, data, size, _AT_ONCE)
+        # Takings that nobody uses: `popitem` is one step, and so is storing one.
+        self.spare: dict[Taking, None] = {}
+        self.new: Any = partial(Taking, pointer, take, release)
+
+    def shut(self, refuse: Any) -> None:
+        """Calls `refuse` from now on."""
+        self.put = self.new = refuse
+        self.spare = {}
+
+
+class _Sizes(dict[int, Any]):
+    """Lengths as arguments that need no conversion."""
+
+    def __missing__(self, size: int) -> Any:
+        made = c_size_t(size)
+        if size < 1024:
+            self[size] = made
+        return made
+
+
+sizes = _Sizes()
+
 _AT_ONCE = c_int64(0)
 _NO_STATUS = 1 << 40
 

@@ -26,6 +26,7 @@ _UNSETTLED = (_native.WOULD_BLOCK, _native.TIMED_OUT, _native.INTERRUPTED)
 
 Self = TypeVar("Self", bound="SharedObject")
 BoundSelf = TypeVar("BoundSelf", bound="Bound")
+PassingSelf = TypeVar("PassingSelf", bound="Passing")
 NamedSelf = TypeVar("NamedSelf", bound="Nameable")
 
 
@@ -276,11 +277,28 @@ class Bound(SharedObject):
             shut(self, self._bound)
 
 
-def shut(shared: SharedObject, *bindings: _native.Binding) -> None:
-    """Has the bindings of an object that was closed say so."""
+def shut(shared: SharedObject, *ways: _native.Binding | _native.Passage) -> None:
+    """Has the ways into an object that was closed say so."""
     refuse = partial(_refuse, shared._closed_text())
-    for binding in bindings:
-        binding.shut(refuse)
+    for way in ways:
+        way.shut(refuse)
+
+
+class Passing(SharedObject):
+    """A queue or pipe, with its passage as long as it is open."""
+
+    _functions: ClassVar[tuple[str, str, str]]
+    _passage: _native.Passage
+
+    @classmethod
+    def _made(cls: type[PassingSelf], segment: Segment, name: str, handle: _native.Handle) -> PassingSelf:
+        shared = super()._made(segment, name, handle)
+        shared._passage = _native.Passage(handle, *cls._functions)
+        return shared
+
+    def _let_go(self) -> None:
+        super()._let_go()
+        shut(self, self._passage)
 
 
 def _refuse(text: str, *_: object) -> NoReturn:

@@ -11,7 +11,7 @@ from . import _native
 from ._async import until
 from ._companion import fast
 from ._guard import Item, Slot
-from ._object import SLICE_NS, Pickling, SharedObject, encode_name, option, patience, unsigned
+from ._object import SLICE_NS, Passing, Pickling, encode_name, option, patience, unsigned
 from .errors import BufferTooSmallError, InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _ENDS = {"A": _native.END_A, "B": _native.END_B}
 
 
 @fast("Pipe")
-class Pipe(Pickling, SharedObject):
+class Pipe(Pickling, Passing):
     """One end of a pipe, A or B. Of a simplex pipe, A receives and B sends.
 
     Several threads and processes may use an end at once; a message goes to one of those who receive. A
@@ -44,6 +44,7 @@ class Pipe(Pickling, SharedObject):
     """
 
     _kind = "pipe"
+    _functions = ("shc_pipe_send", "shc_pipe_recv_in_place", "shc_pipe_release")
     _end: str
     _readable: bool
     _writable: bool
@@ -142,10 +143,12 @@ class Pipe(Pickling, SharedObject):
         UnsupportedError at an end that only receives. On any error nothing was sent.
         """
         size = len(data) if type(data) is bytes else _LONG
-        if size >= _LONG:
+        if size < _LONG:
+            status = self._passage.put(data, _native.sizes[size])
+        else:
             data, size = _native.readable(data)
-        library = _native.quick if size < _LONG else _native.slow
-        status = library.shc_pipe_send(self._handle, data, size, 0)
+            library = _native.quick if size < _LONG else _native.slow
+            status = library.shc_pipe_send(self._handle, data, size, 0)
         if status == _native.WOULD_BLOCK:
             seconds = patience(True, timeout)
             if seconds != 0:
@@ -189,17 +192,28 @@ class Pipe(Pickling, SharedObject):
         TimeoutError; EOFError when nobody holds the other end any more and all messages were received;
         UnsupportedError at an end that only sends.
         """
-        handle = self._handle
-        claim = _native.new_claim()
-        released: list[int] = []
+        handle, passage = self._handle, self._passage
+        spare = passage.spare
         try:
-            self._receive(claim, timeout)
+            taking, _ = spare.popitem()
+        except KeyError:
+            taking = passage.new()
+        claim = taking.claim
+        done = None
+        try:
+            for status in taking.tries:  # noqa: B007
+                break
+            if status:
+                self._receive_late(status, claim, timeout)
             data: bytes = _native.bytes_at(claim.data, claim.len)
             # In one step, and nothing after it in which a signal handler could run.
-            released += starmap(_release, ((handle, claim),))
+            for done in taking.releases:  # noqa: B007
+                break
+            claim.len = _native.FORGOTTEN
+            spare[taking] = None
             return data
         except BaseException:
-            if not released and claim.len != _native.FORGOTTEN:
+            if done is None and claim.len != _native.FORGOTTEN:
                 _put_back(handle, claim)
             raise
 
@@ -245,6 +259,11 @@ class Pipe(Pickling, SharedObject):
 
     def _receive(self, claim: Any, timeout: float | None) -> None:
         status = _native.quick.shc_pipe_recv_in_place(self._handle, 0, claim)
+        if status:
+            self._receive_late(status, claim, timeout)
+
+    def _receive_late(self, status: int, claim: Any, timeout: float | None) -> None:
+        """Goes on after a try that did not succeed."""
         if status == _native.WOULD_BLOCK:
             seconds = patience(True, timeout)
             if seconds != 0:

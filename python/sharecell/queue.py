@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from itertools import repeat, starmap
+from itertools import repeat
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -12,7 +12,7 @@ from . import _native
 from ._async import until
 from ._companion import fast
 from ._guard import Item, Slot
-from ._object import Pickling, SharedObject, encode_name, flat, option, patience, unsigned
+from ._object import Passing, Pickling, encode_name, flat, option, patience, unsigned
 from .errors import Empty, Full, ShutDown, TooLargeError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _release = _native.quick.shc_queue_release
 
 
 @fast("Queue")
-class Queue(Pickling, SharedObject):
+class Queue(Pickling, Passing):
     """A bounded first-in, first-out queue of byte strings, for any number of putters and getters.
 
     When a put has returned, the item is in the queue. An item is delivered to one get that completes. If a
@@ -49,6 +49,7 @@ class Queue(Pickling, SharedObject):
     """
 
     _kind = "queue"
+    _functions = ("shc_queue_put", "shc_queue_recv", "shc_queue_release")
     _maxsize: int
     _joinable: bool
 
@@ -131,10 +132,12 @@ class Queue(Pickling, SharedObject):
         large item finds no memory. On any error nothing was put.
         """
         size = len(data) if type(data) is bytes else _LONG
-        if size >= _LONG:
+        if size < _LONG:
+            status = self._passage.put(data, _native.sizes[size])
+        else:
             data, size = _native.readable(data)
-        library = _native.quick if size < _LONG else _native.slow
-        status = library.shc_queue_put(self._handle, data, size, 0)
+            library = _native.quick if size < _LONG else _native.slow
+            status = library.shc_queue_put(self._handle, data, size, 0)
         if status == _native.WOULD_BLOCK:
             seconds = patience(block, timeout)
             if seconds != 0:
@@ -232,17 +235,28 @@ class Queue(Pickling, SharedObject):
         """
         if self._joinable:
             return self._get_to_do(block, timeout)
-        handle = self._handle
-        claim = _native.new_claim()
-        released: list[int] = []
+        handle, passage = self._handle, self._passage
+        spare = passage.spare
         try:
-            self._receive(claim, block, timeout)
+            taking, _ = spare.popitem()
+        except KeyError:
+            taking = passage.new()
+        claim = taking.claim
+        done = None
+        try:
+            for status in taking.tries:  # noqa: B007
+                break
+            if status:
+                self._receive_late(status, claim, block, timeout)
             data: bytes = _native.bytes_at(claim.data, claim.len)
             # In one step, and nothing after it in which a signal handler could run.
-            released += starmap(_release, ((handle, claim),))
+            for done in taking.releases:  # noqa: B007
+                break
+            claim.len = _native.FORGOTTEN
+            spare[taking] = None
             return data
         except BaseException:
-            if not released:
+            if done is None and claim.len != _native.FORGOTTEN:
                 _put_back(handle, (claim,))
             raise
 
@@ -342,6 +356,11 @@ class Queue(Pickling, SharedObject):
 
     def _receive(self, claim: Any, block: bool, timeout: float | None) -> None:
         status = _native.quick.shc_queue_recv(self._handle, 0, claim)
+        if status:
+            self._receive_late(status, claim, block, timeout)
+
+    def _receive_late(self, status: int, claim: Any, block: bool, timeout: float | None) -> None:
+        """Goes on after a try that did not succeed."""
         if status == _native.WOULD_BLOCK:
             seconds = patience(block, timeout)
             if seconds != 0:
