@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from operator import attrgetter
+from os import getpid
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from . import _native
@@ -260,31 +260,28 @@ class OwnLock:
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
         """Acquires it; whether that was possible, waiting up to `timeout` seconds, None for ever."""
-        me = (os.getpid(), threading.get_ident())
-        if self._holder == me:
+        if self._depth and self._holder == (getpid(), get_ident()):
             self._depth += 1
             return True
         if not self._lock.acquire(block, timeout):
             return False
-        self._holder, self._depth = me, 1
+        self._holder, self._depth = (getpid(), get_ident()), 1
         return True
+
+    __enter__ = acquire
 
     def release(self) -> None:
         """Releases it; AssertionError when this thread does not hold it."""
-        if self._holder != (os.getpid(), threading.get_ident()):
+        if not self._depth or self._holder != (getpid(), get_ident()):
             raise AssertionError("attempt to release recursive lock not owned by thread")
         self._depth -= 1
         if self._depth == 0:
-            self._holder = None
             self._lock.release()
 
     @property
     def owner_died(self) -> bool:
         """Whether the last acquire found that the owner before it had died."""
         return bool(self._lock.owner_died)
-
-    def __enter__(self) -> bool:
-        return self.acquire()
 
     def __exit__(self, *_: object) -> None:
         self.release()

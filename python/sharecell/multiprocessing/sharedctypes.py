@@ -218,11 +218,11 @@ _structures: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
 def _field(name: str) -> property:
     def get(self: Any) -> Any:
-        with self:
+        with self._lock:
             return getattr(self._obj, name)
 
     def put(self: Any, value: Any) -> None:
-        with self:
+        with self._lock:
             setattr(self._obj, name, value)
 
     return property(get, put)
@@ -298,13 +298,13 @@ class SynchronizedArray(SynchronizedBase):
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
-            with self:
+            with self._lock:
                 return self._obj[index]
         return self._obj[index]
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if isinstance(index, slice):
-            with self:
+            with self._lock:
                 self._obj[index] = value
         else:
             self._obj[index] = value
