@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 from ctypes import POINTER, c_bool, c_char, c_char_p, c_double, c_int32, c_int64, c_size_t, c_uint32
 from ctypes import c_uint64 as c_uint64
 from ctypes import c_void_p as c_void_p
@@ -413,10 +414,15 @@ def _declare(library: ctypes.CDLL) -> None:
         function.argtypes = arguments
 
 
-def _load() -> tuple[ctypes.CDLL, ctypes.PyDLL]:
+_IS_CPYTHON = sys.implementation.name == "cpython"
+
+
+def _load() -> tuple[ctypes.CDLL, ctypes.CDLL]:
     path = library_path()
     try:
-        slow, quick = ctypes.CDLL(str(path)), ctypes.PyDLL(str(path))
+        slow = ctypes.CDLL(str(path))
+        # PyPy has no way of calling that keeps the interpreter.
+        quick = ctypes.PyDLL(str(path)) if _IS_CPYTHON else slow
     except OSError as error:
         raise ImportError(f"the shared library of sharecell cannot be loaded: {error}") from error
     try:
@@ -623,7 +629,9 @@ def _after_closing(result: Any) -> None:
 
 
 # Keeps the garbage collector from finalizing a handle of a cycle before what still looks at a view of it.
-_untrack: Any = ctypes.PYFUNCTYPE(None, ctypes.py_object)(("PyObject_GC_UnTrack", ctypes.pythonapi))
+_untrack: Any = bool
+if _IS_CPYTHON:
+    _untrack = ctypes.PYFUNCTYPE(None, ctypes.py_object)(("PyObject_GC_UnTrack", ctypes.pythonapi))
 
 
 def obtain(kind: type[Handle], count: int, call: Any) -> tuple[int, list[Handle]]:
@@ -824,9 +832,11 @@ def _leaving(name: str, rest: int, fail: Any) -> Any:
 
 
 # Copies `size` bytes at an address: a C function, so that no signal handler runs in between.
-bytes_at: Any = ctypes.PYFUNCTYPE(ctypes.py_object, c_void_p, c_size_t)(
-    ("PyBytes_FromStringAndSize", ctypes.pythonapi)
-)
+bytes_at: Any = ctypes.string_at
+if _IS_CPYTHON:
+    bytes_at = ctypes.PYFUNCTYPE(ctypes.py_object, c_void_p, c_size_t)(
+        ("PyBytes_FromStringAndSize", ctypes.pythonapi)
+    )
 
 copy = ctypes.memmove
 

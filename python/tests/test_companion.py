@@ -21,7 +21,7 @@ import sharecell as sc
 from sharecell import _companion, _native
 
 IS_REFUSED = os.environ.get("SHARECELL_PURE", "0") not in ("", "0")
-FITS = ".abi3.so" in EXTENSION_SUFFIXES and sys.version_info >= (3, 10)
+FITS = ".abi3.so" in EXTENSION_SUFFIXES and sys.version_info >= (3, 10) and "t" not in sys.abiflags
 PATH = _native.library_path().with_name("_speed.abi3.so")
 
 compiled = pytest.mark.skipif(not sc.is_compiled(), reason="the companion is not in use")
