@@ -152,6 +152,7 @@ DROP_INS = (
     ("rlock: with", "with {}.rlock: pass", 1, 1),
     ("semaphore: with", "with {}.semaphore: pass", 1, 1),
     ("condition: with", "with {}.condition: pass", 1, 1),
+    ("condition: with, notify", "with {0}.condition: {0}.condition.notify()", 1, 1),
     ("value: get", "{}.value.value", 1, 1),
     ("value: set", "{}.value.value = 5", 1, 1),
     ("value: += with its lock", "with {0}.value.get_lock(): {0}.value.value += 1", 1, 1),
@@ -164,6 +165,8 @@ DROP_INS = (
     ("pipe: send, receive an int", "{0}.ends[0].send(12345); {0}.ends[1].recv()", 0.2, 1),
     ("simple queue: put, get an int", "{0}.simple.put(12345); {0}.simple.get()", 0.2, 1),
     ("queue: put, get an int", "{0}.queue.put(12345); {0}.queue.get()", 0.125, 1),
+    ("queue: empty", "{}.queue.empty()", 1, 1),
+    ("queue: qsize", "{}.queue.qsize()", None, None),
     ("queue(64): put, get an int", "{0}.bounded.put(12345); {0}.bounded.get()", 0.125, 1),
     (
         "joinable: put, get, task_done",

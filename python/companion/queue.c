@@ -350,6 +350,19 @@ static PyObject *get_objects(PyObject *self, PyObject *const *args, Py_ssize_t n
     return get_many_as(self, true, args, n, kwnames);
 }
 
+#define ASK(name, type, object)                                                                              \
+    static PyObject *ask_##name(PyObject *self, PyObject *unused) {                                          \
+        (void)unused;                                                                                        \
+        type answer;                                                                                         \
+        shc_status status = library.shc_queue_##name(((Shared *)self)->pointer, &answer);                    \
+        return status == SHC_OK ? object(answer) : refuse((Shared *)self, "_fail", status);                  \
+    }
+
+ASK(qsize, size_t, PyLong_FromSize_t)
+ASK(empty, bool, PyBool_FromLong)
+ASK(full, bool, PyBool_FromLong)
+ASK(is_shutdown, bool, PyBool_FromLong)
+
 static PyMethodDef queue_methods[] = {
     METHOD("put", put_bytes,
            "put($self, /, data, block=True, timeout=None)\n--\n\n"
@@ -376,6 +389,10 @@ static PyMethodDef queue_methods[] = {
     METHOD("get_objects", get_objects,
            "get_objects($self, /, max, timeout=None)\n--\n\n"
            "Gets up to `max` objects that were pickled; as `get_many`. Only from putters that are trusted."),
+    {"qsize", ask_qsize, METH_NOARGS, "qsize($self, /)\n--\n\nHow many items can be got at this moment."},
+    {"empty", ask_empty, METH_NOARGS, "empty($self, /)\n--\n\nWhether nothing can be got at this moment."},
+    {"full", ask_full, METH_NOARGS, "full($self, /)\n--\n\nWhether a put would have to wait at this moment."},
+    {"is_shutdown", ask_is_shutdown, METH_NOARGS, "is_shutdown($self, /)\n--\n\nWhether it was shut down."},
     {NULL, NULL, 0, NULL},
 };
 

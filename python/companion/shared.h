@@ -41,11 +41,15 @@
     USE(shc_pipe_recv_with)                                                                                  \
     USE(shc_pipe_release)                                                                                    \
     USE(shc_pipe_send)                                                                                       \
+    USE(shc_queue_empty)                                                                                     \
+    USE(shc_queue_full)                                                                                      \
     USE(shc_queue_get_with)                                                                                  \
+    USE(shc_queue_is_shutdown)                                                                               \
     USE(shc_queue_max_item)                                                                                  \
     USE(shc_queue_put)                                                                                       \
     USE(shc_queue_put_back)                                                                                  \
     USE(shc_queue_put_many)                                                                                  \
+    USE(shc_queue_qsize)                                                                                     \
     USE(shc_queue_recv)                                                                                      \
     USE(shc_queue_release)                                                                                   \
     USE(shc_rlock_acquire)                                                                                   \
