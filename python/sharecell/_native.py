@@ -17,7 +17,7 @@ from functools import cache, partial
 from itertools import starmap
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 ABI_VERSION = 1
 
@@ -778,7 +778,7 @@ class Passage:
     It keeps its handle open, and so does each taking.
     """
 
-    __slots__ = ("put", "spare", "new")
+    __slots__ = ("put", "spare", "_new")
 
     def __init__(self, handle: Handle, put: str, take: str, release: str) -> None:
         pointer = _Pointer(handle)
@@ -788,12 +788,21 @@ class Passage:
         self.put: Any = lambda data, size: give(pointer, data, size, _AT_ONCE)
         # Takings that nobody uses: `popitem` is one step, and so is storing one.
         self.spare: dict[Taking, None] = {}
-        self.new: Any = partial(Taking, pointer, take, release)
+        self._new: Any = partial(Taking, pointer, take, release)
 
     def shut(self, refuse: Any) -> None:
         """Calls `refuse` from now on."""
-        self.put = self.new = refuse
+        self.put = self._new = refuse
         self.spare = {}
+
+    def taking(self) -> Taking:
+        """One that nobody uses, in which there is nothing."""
+        try:
+            taking, _ = self.spare.popitem()
+        except KeyError:
+            return cast(Taking, self._new())
+        taking.claim.len = FORGOTTEN
+        return taking
 
 
 class _Sizes(dict[int, Any]):

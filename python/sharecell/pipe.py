@@ -194,10 +194,7 @@ class Pipe(Pickling, Passing):
         """
         handle, passage = self._handle, self._passage
         spare = passage.spare
-        try:
-            taking, _ = spare.popitem()
-        except KeyError:
-            taking = passage.new()
+        taking = passage.taking()
         claim = taking.claim
         done = None
         try:
@@ -209,7 +206,6 @@ class Pipe(Pickling, Passing):
             # In one step, and nothing after it in which a signal handler could run.
             for done in taking.releases:  # noqa: B007
                 break
-            claim.len = _native.FORGOTTEN
             spare[taking] = None
             return data
         except BaseException:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from itertools import repeat
+from operator import attrgetter
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -29,7 +29,7 @@ _LONG = 1 << 16
 _ROOM = 1024
 
 _slow_get = _native.slow.shc_queue_get
-_release = _native.quick.shc_queue_release
+_releases = attrgetter("releases")
 
 
 @fast("Queue")
@@ -237,10 +237,7 @@ class Queue(Pickling, Passing):
             return self._get_to_do(block, timeout)
         handle, passage = self._handle, self._passage
         spare = passage.spare
-        try:
-            taking, _ = spare.popitem()
-        except KeyError:
-            taking = passage.new()
+        taking = passage.taking()
         claim = taking.claim
         done = None
         try:
@@ -252,7 +249,6 @@ class Queue(Pickling, Passing):
             # In one step, and nothing after it in which a signal handler could run.
             for done in taking.releases:  # noqa: B007
                 break
-            claim.len = _native.FORGOTTEN
             spare[taking] = None
             return data
         except BaseException:
@@ -287,32 +283,35 @@ class Queue(Pickling, Passing):
         room = unsigned(max, "max")
         if self._joinable:
             return self._get_many_to_do(room, timeout)
-        handle = self._handle
-        claims: list[Any] = []
+        handle, spare = self._handle, self._passage.spare
+        takings: list[_native.Taking] = []
         released: list[int] = []
         try:
-            data = self._gather(room, claims, timeout)
+            data = self._gather(room, takings, timeout)
+            again = dict.fromkeys(takings)
             # As in `get`.
-            released += map(_release, repeat(handle), claims)
+            released += map(next, map(_releases, takings))
+            spare |= again
             return data
         except BaseException:
             if not released:
-                _put_back(handle, claims)
+                _put_back(handle, [taking.claim for taking in takings])
             raise
 
-    def _gather(self, room: int, claims: list[Any], timeout: float | None) -> list[bytes]:
+    def _gather(self, room: int, takings: list[_native.Taking], timeout: float | None) -> list[bytes]:
         """Takes what `get_many` returns. In CPython 3.13 no `try` has the jump back of a loop in it."""
-        handle = self._handle
         data: list[bytes] = []
         while len(data) < room:
-            claim = _native.new_claim()
-            claims.append(claim)
-            if not data:
-                self._receive(claim, True, timeout)
-            elif _native.quick.shc_queue_recv(handle, 0, claim) != _native.OK:
-                claims.pop()
+            taking = self._passage.taking()
+            takings.append(taking)
+            for status in taking.tries:  # noqa: B007
                 break
-            data.append(_native.bytes_at(claim.data, claim.len))
+            if status and data:
+                takings.pop()
+                break
+            if status:
+                self._receive_late(status, taking.claim, True, timeout)
+            data.append(_native.bytes_at(taking.claim.data, taking.claim.len))
         return data
 
     def _get_many_to_do(self, room: int, timeout: float | None) -> list[bytes]:

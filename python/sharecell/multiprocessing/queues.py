@@ -279,7 +279,7 @@ class Queue:
         self._check_usable()
         if not self._rings[0].shared.empty():
             return False
-        return bool(self._maxsize) or all(ring.shared.empty() for ring in self._all_rings())
+        return bool(self._maxsize) or all(ring.shared.empty() for ring in self._all_rings()[1:])
 
     def full(self) -> bool:
         """Whether a put would have to wait at this moment."""
