@@ -14,7 +14,7 @@ from ctypes import POINTER, c_bool, c_char, c_char_p, c_double, c_int32, c_int64
 from ctypes import c_uint64 as c_uint64
 from ctypes import c_void_p as c_void_p
 from functools import cache, partial
-from itertools import starmap
+from itertools import repeat, starmap
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -747,7 +747,7 @@ class Binding:
         pointer.handle = handle
         more = tuple(map(c_uint32, rest))
         # Endless: each step is a try, and gives its status. A `for` over it knows that in the same moment.
-        self.tries: Any = iter(partial(_undeclared(take), pointer, _AT_ONCE), _NO_STATUS)
+        self.tries: Any = starmap(_undeclared(take), repeat((pointer, _AT_ONCE)))
         self.give: Any = partial(_undeclared(give), pointer, *more)
         # For the end of a `with` block.
         self.leave: Any = partial(_leaving(give, len(more), fail), pointer, *more)
@@ -755,7 +755,7 @@ class Binding:
 
     def shut(self, refuse: Any) -> None:
         """Calls `refuse` from now on, but at the end of a `with` block that has begun."""
-        self.tries = iter(refuse, None)
+        self.tries = starmap(refuse, repeat(()))
         self.give = self.leave = refuse
 
 
@@ -768,8 +768,8 @@ class Taking:
         self.claim: Any = new_claim()
         place = ctypes.byref(self.claim)
         # As those of a binding.
-        self.tries: Any = iter(partial(_undeclared(take), pointer, _AT_ONCE, place), _NO_STATUS)
-        self.releases: Any = iter(partial(_undeclared(release), pointer, place), _NO_STATUS)
+        self.tries: Any = starmap(_undeclared(take), repeat((pointer, _AT_ONCE, place)))
+        self.releases: Any = starmap(_undeclared(release), repeat((pointer, place)))
 
 
 class Passage:
@@ -818,7 +818,6 @@ class _Sizes(dict[int, Any]):
 sizes = _Sizes()
 
 _AT_ONCE = c_int64(0)
-_NO_STATUS = 1 << 40
 
 
 @cache
