@@ -174,7 +174,7 @@ class Array(Bound):
             return self._get_slice(index)
         try:
             return self._view[index]
-        except IndexError:
+        except (IndexError, OverflowError):
             self._out_of_range(index)
         except TypeError:
             if self._view is not None:
@@ -188,7 +188,7 @@ class Array(Bound):
             try:
                 self._view[index] = value
                 return
-            except (IndexError, TypeError, ValueError):
+            except (IndexError, OverflowError, TypeError, ValueError):
                 pass
         if isinstance(index, slice):
             self._set_slice(index, value)

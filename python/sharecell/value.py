@@ -115,7 +115,7 @@ class Value(Bound):
             try:
                 self._word[0] = value
                 return
-            except (TypeError, ValueError):
+            except (OverflowError, TypeError, ValueError):
                 pass
         self.set(value)
 
