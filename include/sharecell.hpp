@@ -1376,6 +1376,22 @@ class Barrier {
 
 namespace detail {
 
+/// As Callback, of a function that takes bytes where they lie, and says whether they are taken.
+template <class Take> struct Taker {
+    Take &take;
+    std::exception_ptr thrown;
+
+    static bool call(void *self, const void *data, std::size_t size) noexcept {
+        auto &taker = *static_cast<Taker *>(self);
+        try {
+            return static_cast<bool>(taker.take(Bytes(data, size)));
+        } catch (...) {
+            taker.thrown = std::current_exception();
+            return false;
+        }
+    }
+};
+
 inline shc_status take(const shc_queue *queue, std::int64_t t, shc_item *out) noexcept {
     return shc_queue_recv(queue, t, out);
 }
@@ -1662,6 +1678,23 @@ class Queue {
         return get_many_within(max, detail::timeout(duration));
     }
 
+    /// Calls `take` with the bytes of up to `max` items where they lie, oldest first, waiting for the first;
+    /// how many were got, or nothing when the queue is shut down and empty. `take` must not wait. It returns
+    /// whether the item is got, or else it and those behind it stay; so they do when it throws, which comes
+    /// out here.
+    template <class Take> [[nodiscard]] Result<std::size_t> get_with(std::size_t max, Take &&take) {
+        return get_with_within(max, detail::never, take);
+    }
+    /// The same with items that are there.
+    template <class Take> [[nodiscard]] Result<std::size_t> try_get_with(std::size_t max, Take &&take) {
+        return get_with_within(max, detail::now, take);
+    }
+    /// The same, waiting for the first that long.
+    template <class Take, class Rep, class Period> [[nodiscard]] Result<std::size_t>
+    get_with_for(std::size_t max, const std::chrono::duration<Rep, Period> &duration, Take &&take) {
+        return get_with_within(max, detail::timeout(duration), take);
+    }
+
     /// Takes the oldest item in place, waiting for one; nothing when the queue is shut down and empty. It
     /// costs one cell of the queue as long as it is held.
     [[nodiscard]] Result<Item> recv() { return detail::taken(native(), detail::never); }
@@ -1738,6 +1771,17 @@ class Queue {
 
     Result<std::vector<std::byte>> get_within(std::int64_t timeout_ns) {
         return joinable_ ? detail::got(native(), timeout_ns) : detail::copied(native(), timeout_ns);
+    }
+
+    template <class Take>
+    Result<std::size_t> get_with_within(std::size_t max, std::int64_t timeout_ns, Take &take) {
+        detail::Taker<Take> taker{take, nullptr};
+        std::size_t count = 0;
+        const Outcome end = detail::outcome(
+            shc_queue_get_with(native(), max, timeout_ns, detail::Taker<Take>::call, &taker, &count));
+        if (taker.thrown) std::rethrow_exception(taker.thrown);
+        if (!end) return end;
+        return count;
     }
 
     Outcome put_within(Bytes item, std::int64_t timeout_ns) {
@@ -1859,6 +1903,22 @@ class Pipe {
         return length;
     }
 
+    /// Calls `take` with the bytes of the next message where they lie, waiting for one; whether it was
+    /// received, or nothing at the end-of-file. `take` must not wait. It returns whether the message is
+    /// received, or else it stays; so it does when `take` throws, which comes out here.
+    template <class Take> [[nodiscard]] Result<bool> recv_with(Take &&take) {
+        return recv_with_within(detail::never, take);
+    }
+    /// The same with a message that is there.
+    template <class Take> [[nodiscard]] Result<bool> try_recv_with(Take &&take) {
+        return recv_with_within(detail::now, take);
+    }
+    /// The same, waiting for one that long.
+    template <class Take, class Rep, class Period> [[nodiscard]] Result<bool>
+    recv_with_for(const std::chrono::duration<Rep, Period> &duration, Take &&take) {
+        return recv_with_within(detail::timeout(duration), take);
+    }
+
     /// Takes the next message in place, waiting for one; nothing at the end-of-file.
     [[nodiscard]] Result<Message> recv_in_place() { return detail::taken(native(), detail::never); }
     /// Takes the next message in place if there is one.
@@ -1919,6 +1979,16 @@ class Pipe {
 
     Outcome send_within(Bytes message, std::int64_t timeout_ns) {
         return detail::outcome(shc_pipe_send(native(), message.data(), message.size(), timeout_ns));
+    }
+
+    template <class Take> Result<bool> recv_with_within(std::int64_t timeout_ns, Take &take) {
+        detail::Taker<Take> taker{take, nullptr};
+        bool received = false;
+        const Outcome end = detail::outcome(
+            shc_pipe_recv_with(native(), timeout_ns, detail::Taker<Take>::call, &taker, &received));
+        if (taker.thrown) std::rethrow_exception(taker.thrown);
+        if (!end) return end;
+        return received;
     }
 
     bool poll_within(std::int64_t timeout_ns) {

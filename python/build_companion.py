@@ -21,8 +21,10 @@ FLAGS = ["-std=c11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall", 
 
 
 def headers():
-    """Where this interpreter's Python.h is; None if it has none, or one that is too old."""
+    """Where this interpreter's Python.h is; None if it has none with the limited API of 3.10."""
     if sys.version_info < (3, 10) or sys.implementation.name != "cpython":
+        return None
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
         return None
     for name in ("include", "platinclude"):
         path = Path(sysconfig.get_path(name))

@@ -64,12 +64,12 @@ def measured(mode, quick):
 
 def show(mode, rows):
     """Prints them."""
-    print(f"\n{mode:36s} {'ours':>12s} {'the peer':>12s} {'ratio':>7s} {'aim':>8s}")
+    print(f"\n{mode:48s} {'ours':>12s} {'the peer':>12s} {'ratio':>7s} {'aim':>8s}")
     for row in rows:
         aim = "" if row["aim"] is None else f"{'≤' if row['at_most'] else '≥'} {row['aim']:g}"
         met = "" if row["aim"] is None else "met" if row["met"] else "MISSED"
         name = f"{row['name']} : {row['peer']}"
-        print(f"{name:36s} {amount(row, 'ours')} {amount(row, 'theirs')} {row['ratio']:7.2f} {aim:>8s} {met}")
+        print(f"{name:48s} {amount(row, 'ours')} {amount(row, 'theirs')} {row['ratio']:7.2f} {aim:>8s} {met}")
 
 
 def amount(row, side):

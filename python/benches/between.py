@@ -70,10 +70,10 @@ def _receive(get, count, batch):
     return got
 
 
-def round_trips(mine, other, count):
-    """Nanoseconds of each round trip of a small message."""
+def round_trips(mine, other, count, apart):
+    """Nanoseconds of each round trip of a small message, between two processors or on one."""
     (send, receive), (answer, take) = mine, other
-    echo = _fork.Process(target=_echo, args=(answer, take, count))
+    echo = _fork.Process(target=_echo, args=(answer, take, count, int(apart)))
     echo.start()
     taken = []
     with pinned(0):
@@ -86,7 +86,7 @@ def round_trips(mine, other, count):
     return taken[count // 10 :]
 
 
-def _echo(answer, take, count):
-    with pinned(1):
+def _echo(answer, take, count, processor):
+    with pinned(processor):
         for _ in range(count):
             answer(take())

@@ -1,6 +1,7 @@
 """What is measured, beside whom, and what is aimed at."""
 
 import contextlib
+import ctypes
 import multiprocessing
 import os
 import statistics
@@ -12,6 +13,8 @@ from multiprocessing import sharedctypes
 import between
 
 import sharecell as sc
+import sharecell.multiprocessing as drop_in
+from sharecell import _native
 
 try:
     import faster_fifo
@@ -28,8 +31,11 @@ def run(mode, quick):
     with sc.Segment.create(f"bench-python-{os.getpid()}", ephemeral=True) as segment:
         learn_the_processors(segment)
         rows = calls(segment, compiled, quick)
+        rows += drop_ins(compiled, quick)
+        rows += floors(segment, quick) if not compiled else []
         rows += queues(segment, compiled, quick)
         rows += pipes(segment, compiled, quick)
+        rows += round_trips(segment, compiled, quick)
     return rows
 
 
@@ -125,14 +131,119 @@ def calls(segment, compiled, quick):
         "MQ": multiprocessing.SimpleQueue(),
     }
     peers["MB"], peers["MC"] = multiprocessing.Pipe()
-    names = {**ours, **peers, "data": b"12345678"}
+    return timed(CALLS, {**ours, **peers, "data": b"12345678"}, compiled, quick)
+
+
+def timed(cases, names, compiled, quick):
+    """A row of each."""
     rows = []
     with between.pinned(0):
-        for name, mine, peer, theirs, aim_compiled, aim_ctypes in CALLS:
+        for name, mine, peer, theirs, aim_compiled, aim_ctypes in cases:
             progress(name)
             taken = bursts(mine, theirs, names, 31 if quick else 301)
             rows.append(row(name, peer, *taken, "ns", aim_compiled if compiled else aim_ctypes, True))
     return rows
+
+
+# What `import sharecell.multiprocessing` gives, beside what stands in the same place of multiprocessing.
+# Name, statement, the aims of the companion and of ctypes alone.
+DROP_INS = (
+    ("lock: with", "with {}.lock: pass", 0.5, 1),
+    ("rlock: with", "with {}.rlock: pass", 1, 1),
+    ("semaphore: with", "with {}.semaphore: pass", 1, 1),
+    ("condition: with", "with {}.condition: pass", 1, 1),
+    ("condition: with, notify", "with {0}.condition: {0}.condition.notify()", 1, 1),
+    ("value: get", "{}.value.value", 1, 1),
+    ("value: set", "{}.value.value = 5", 1, 1),
+    ("value: += with its lock", "with {0}.value.get_lock(): {0}.value.value += 1", 1, 1),
+    ("array: get", "{}.array[7]", 1, 1),
+    ("array: set", "{}.array[7] = 5", 1, 1),
+    ("array: a slice of 10", "{}.array[:10]", 1, 1),
+    ("event: is_set", "{}.event.is_set()", 1, 1),
+    ("event: set, clear", "{0}.event.set(); {0}.event.clear()", 1, 1),
+    ("pipe: send, receive bytes", "{0}.ends[0].send_bytes(data); {0}.ends[1].recv_bytes()", 0.2, 1),
+    ("pipe: send, receive an int", "{0}.ends[0].send(12345); {0}.ends[1].recv()", 0.2, 1),
+    ("simple queue: put, get an int", "{0}.simple.put(12345); {0}.simple.get()", 0.2, 1),
+    ("queue: put, get an int", "{0}.queue.put(12345); {0}.queue.get()", 0.125, 1),
+    ("queue: empty", "{}.queue.empty()", 1, 1),
+    ("queue: qsize", "{}.queue.qsize()", None, None),
+    ("queue(64): put, get an int", "{0}.bounded.put(12345); {0}.bounded.get()", 0.125, 1),
+    (
+        "joinable: put, get, task_done",
+        "{0}.joinable.put(1); {0}.joinable.get(); {0}.joinable.task_done()",
+        1,
+        1,
+    ),
+)
+
+
+class Objects:
+    """One of each that a package makes."""
+
+    def __init__(self, package):
+        self.lock, self.rlock, self.semaphore = package.Lock(), package.RLock(), package.Semaphore(1)
+        self.condition, self.event = package.Condition(), package.Event()
+        self.value, self.array = package.Value("i", 0), package.Array("i", 100)
+        self.ends, self.simple = package.Pipe(), package.SimpleQueue()
+        self.queue, self.bounded, self.joinable = package.Queue(), package.Queue(64), package.JoinableQueue()
+
+
+def drop_ins(compiled, quick):
+    """What happens within a process that has changed its import."""
+    names = {"ours": Objects(drop_in), "theirs": Objects(multiprocessing), "data": b"12345678"}
+    cases = (
+        (f"drop-in {name}", text.format("ours"), "mp", text.format("theirs"), *aims)
+        for name, text, *aims in DROP_INS
+    )
+    return timed(cases, names, compiled, quick)
+
+
+class Bare:
+    """A lock's foreign calls by ctypes, with prepared arguments and as little around them as can be."""
+
+    def __init__(self, segment):
+        self.lock = sc.Lock.create(segment, "bare")
+        library = ctypes.PyDLL(str(_native.library_path()))
+        handle = ctypes.c_void_p(self.lock._handle)
+        self.take = partial(library.shc_lock_acquire, handle, ctypes.c_int64(0))
+        self.give = partial(library.shc_lock_release, handle)
+
+    def __enter__(self):
+        if self.take():
+            raise OSError
+        return self
+
+    def __exit__(self, *_):
+        if self.give():
+            raise OSError
+
+
+FLOORS = (
+    ("floor: two foreign calls", "take(); give()", "with mp.Lock", "with ML: pass", None, None),
+    ("floor: with, two foreign calls", "with bare: pass", "with mp.Lock", "with ML: pass", None, None),
+    (
+        "floor: the same around V.value += 1",
+        "with bare: V.value += 1",
+        "mp",
+        "with MV.get_lock(): MV.value += 1",
+        None,
+        None,
+    ),
+)
+
+
+def floors(segment, quick):
+    """What no package can go below by ctypes alone."""
+    bare = Bare(segment)
+    names = {
+        "bare": bare,
+        "take": bare.take,
+        "give": bare.give,
+        "V": sc.Value.create(segment, "bare value", "i"),
+        "ML": multiprocessing.Lock(),
+        "MV": multiprocessing.Value("i"),
+    }
+    return timed(FLOORS, names, False, quick)
 
 
 def bursts(mine, theirs, names, repeats):
@@ -177,6 +288,8 @@ def queues(segment, compiled, quick):
             peers[name, "faster-fifo"] = flow(fifo.put, fifo.get, items_of(name), few)
             fifo.close()
     rows = []
+    if compiled:
+        rows.append(row("queue: int", "1.5 M/s", ours["int"], [1_500_000], "/s", 1, False))
     for (name, peer), rates in peers.items():
         aim = {"mp": 8, "faster-fifo": 3}[peer] if compiled else 1
         rows.append(row(f"queue: {name}", peer, ours[name], rates, "/s", aim, False))
@@ -194,7 +307,7 @@ def items_of(name):
 
 
 def pipes(segment, compiled, quick):
-    """Messages a second from one process to another, and round trips while both run."""
+    """Messages a second from one process to another."""
     count = 20_000 if quick else 100_000
     flow = partial(between.flow, repeats=3 if quick else 5)
     a, b = sc.Pipe.create(segment, "pipe", capacity=1024)
@@ -208,11 +321,38 @@ def pipes(segment, compiled, quick):
         ours = flow(*mine, make, count if compiled else count // 4)
         peer = flow(*theirs, make, count // 4)
         rows.append(row(f"pipe: {name}", "mp", ours, peer, "/s", 5 if compiled else 1, False))
-    progress("pipe: round trip")
-    trips = 300 if quick else 2000
-    ours = between.round_trips((a.send_bytes, a.recv_bytes), (b.send_bytes, b.recv_bytes), trips)
-    peer = between.round_trips((c.send_bytes, c.recv_bytes), (d.send_bytes, d.recv_bytes), trips)
-    rows.append(row("pipe: round trip", "mp", ours, peer, "ns", 0.1 if compiled else 1, True))
+    return rows
+
+
+def round_trips(segment, compiled, quick):
+    """A small message or object there and back, between two processors and on one."""
+    trips = 300 if quick else 3000
+    a, b = sc.Pipe.create(segment, "there and back")
+    c, d = multiprocessing.Pipe()
+    e, f = drop_in.Pipe()
+    there, back = (sc.Queue.create(segment, name, 64) for name in ("there", "back"))
+    out, home = multiprocessing.SimpleQueue(), multiprocessing.SimpleQueue()
+    ways = {
+        "pipe": ((a.send_bytes, a.recv_bytes), (b.send_bytes, b.recv_bytes)),
+        "drop-in pipe": ((e.send_bytes, e.recv_bytes), (f.send_bytes, f.recv_bytes)),
+        "queue": ((there.put_object, back.get_object), (back.put_object, there.get_object)),
+    }
+    theirs = {
+        "pipe": ((c.send_bytes, c.recv_bytes), (d.send_bytes, d.recv_bytes)),
+        "queue": ((out.put, home.get), (home.put, out.get)),
+    }
+    rows = []
+    for apart in (True, False):
+        where = "two processors" if apart else "one processor"
+        peers = {name: between.round_trips(*ends, trips, apart) for name, ends in theirs.items()}
+        for name, ends in ways.items():
+            progress(f"{name}: round trip, {where}")
+            taken = between.round_trips(*ends, trips, apart)
+            peer = peers[name.split()[-1]]
+            aim = 0.1 if compiled and apart else 1
+            rows.append(row(f"{name}: round trip, {where}", "mp", taken, peer, "ns", aim, True))
+            if compiled and apart and name == "queue":
+                rows.append(row(f"{name}: round trip, {where}", "5 µs", taken, [5000], "ns", 1, True))
     return rows
 
 

@@ -180,9 +180,22 @@ static PyObject *get_lock(PyObject *self, PyObject *unused) {
     return object_lock_of((PyTypeObject *)elements->lock_type, &elements->shared);
 }
 
+/* As `get_lock`, but of the type given, whose locks a thread can take again. */
+static PyObject *own_lock(PyObject *self, PyObject *type) {
+    Elements *elements = (Elements *)self;
+    if (!PyType_Check(type) || elements->lock_type == NULL) {
+        PyErr_SetString(PyExc_TypeError, "an open object and a type of locks are needed");
+        return NULL;
+    }
+    return object_lock_of((PyTypeObject *)type, &elements->shared);
+}
+
 #define GET_LOCK                                                                                             \
     {"get_lock", get_lock, METH_NOARGS,                                                                      \
-     "get_lock($self, /)\n--\n\nIts lock. It does not keep others from reading and writing without it."}
+     "get_lock($self, /)\n--\n\nIts lock. It does not keep others from reading and writing without it."},    \
+    {                                                                                                        \
+        "_own_lock", own_lock, METH_O, NULL                                                                  \
+    }
 
 static PyObject *value_get(PyObject *self, void *unused) {
     (void)unused;

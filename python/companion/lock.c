@@ -1,6 +1,8 @@
 /* Locks: of their own, and of values and arrays. Semaphores, which are taken and given back alike. */
 #include "shared.h"
 
+#include <pthread.h>
+
 /* Of each lock, how it is taken and given back. */
 typedef shc_status taker(void *pointer, int64_t timeout_ns);
 typedef shc_status giver(void *pointer);
@@ -177,6 +179,133 @@ LOCK_METHODS(condition, itself, shc_condition_acquire, shc_condition_release);
 LOCK_METHODS(value_lock, owner_of, shc_value_lock, shc_value_unlock);
 LOCK_METHODS(array_lock, owner_of, shc_array_lock, shc_array_unlock);
 
+/* The lock of a value or an array that the thread which holds it can take again: this process counts. */
+typedef struct {
+    ObjectLock lock;
+    unsigned long thread;
+    unsigned depth, forks;
+} OwnLock;
+
+static unsigned forks_so_far;
+
+static void forked(void) { forks_so_far++; }
+
+int watch_forks(void) {
+    static bool watched;
+    if (!watched && pthread_atfork(NULL, NULL, forked) != 0) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    watched = true;
+    return 0;
+}
+
+static bool is_mine(const OwnLock *own) {
+    return own->depth != 0 && own->thread == PyThread_get_thread_ident() && own->forks == forks_so_far;
+}
+
+static inline PyObject *own_acquire(PyObject *self, taker *take, PyObject *const *args, Py_ssize_t n,
+                                    PyObject *kwnames) {
+    PyObject *given[2] = {NULL, NULL};
+    if ((n != 0 || kwnames != NULL) && collect(patience_names, 2, given, args, n, kwnames) < 0) {
+        return NULL;
+    }
+    OwnLock *own = (OwnLock *)self;
+    Shared *owner = owner_of(self);
+    if (owner == NULL) { return NULL; }
+    if (is_mine(own)) {
+        own->depth++;
+        Py_RETURN_TRUE;
+    }
+    shc_status status = take(owner->pointer, 0);
+    int held = 1;
+    if (status == SHC_OK) {
+        owner->owner_died = false;
+    } else {
+        held = settle(owner, take, status, given[0], given[1]);
+    }
+    if (held <= 0) { return held < 0 ? NULL : Py_NewRef(Py_False); }
+    own->thread = PyThread_get_thread_ident();
+    own->forks = forks_so_far;
+    own->depth = 1;
+    Py_RETURN_TRUE;
+}
+
+static inline PyObject *own_release(PyObject *self, giver *give) {
+    OwnLock *own = (OwnLock *)self;
+    if (owner_of(self) == NULL) { return NULL; }
+    if (!is_mine(own)) {
+        PyErr_SetString(PyExc_AssertionError, "attempt to release recursive lock not owned by thread");
+        return NULL;
+    }
+    if (--own->depth != 0) { Py_RETURN_NONE; }
+    return release(own->lock.owner, give);
+}
+
+#define OWN_LOCK_METHODS(prefix, of)                                                                         \
+    static PyObject *prefix##_acquire(PyObject *self, PyObject *const *args, Py_ssize_t n,                   \
+                                      PyObject *kwnames) {                                                   \
+        return own_acquire(self, of##_take, args, n, kwnames);                                               \
+    }                                                                                                        \
+    static PyObject *prefix##_release(PyObject *self, PyObject *unused) {                                    \
+        (void)unused;                                                                                        \
+        return own_release(self, of##_give);                                                                 \
+    }                                                                                                        \
+    static PyObject *prefix##_enter(PyObject *self, PyObject *unused) {                                      \
+        (void)unused;                                                                                        \
+        return own_acquire(self, of##_take, NULL, 0, NULL);                                                  \
+    }                                                                                                        \
+    static PyObject *prefix##_exit(PyObject *self, PyObject *const *args, Py_ssize_t n) {                    \
+        (void)args;                                                                                          \
+        (void)n;                                                                                             \
+        return own_release(self, of##_give);                                                                 \
+    }                                                                                                        \
+    static PyMethodDef prefix##_methods[] = {                                                                \
+        METHOD("acquire", prefix##_acquire, ACQUIRE_DOC),                                                    \
+        {"release", prefix##_release, METH_NOARGS, "release($self, /)\n--\n\nReleases it."},                 \
+        {"__enter__", prefix##_enter, METH_NOARGS, NULL},                                                    \
+        {"__exit__", (PyCFunction)(void (*)(void))prefix##_exit, METH_FASTCALL, NULL},                       \
+        {NULL, NULL, 0, NULL},                                                                               \
+    }
+
+OWN_LOCK_METHODS(own_value_lock, value_lock);
+OWN_LOCK_METHODS(own_array_lock, array_lock);
+
+/* Events. */
+static PyObject *done(PyObject *self, shc_status status) {
+    if (status != SHC_OK) { return refuse((Shared *)self, "_fail", status); }
+    Py_RETURN_NONE;
+}
+
+static PyObject *event_set(PyObject *self, PyObject *unused) {
+    (void)unused;
+    return done(self, library.shc_event_set(((Shared *)self)->pointer));
+}
+
+static PyObject *event_clear(PyObject *self, PyObject *unused) {
+    (void)unused;
+    return done(self, library.shc_event_clear(((Shared *)self)->pointer));
+}
+
+static PyObject *event_is_set(PyObject *self, PyObject *unused) {
+    (void)unused;
+    bool is_set;
+    shc_status status = library.shc_event_is_set(((Shared *)self)->pointer, &is_set);
+    return status == SHC_OK ? PyBool_FromLong(is_set) : refuse((Shared *)self, "_fail", status);
+}
+
+static PyMethodDef event_methods[] = {
+    {"set", event_set, METH_NOARGS, "set($self, /)\n--\n\nSets the flag and wakes all who wait."},
+    {"clear", event_clear, METH_NOARGS, "clear($self, /)\n--\n\nClears the flag."},
+    {"is_set", event_is_set, METH_NOARGS, "is_set($self, /)\n--\n\nWhether the flag is set."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef event_members[] = {
+    SHARED_MEMBERS,
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
 /* Semaphores: as a lock, but that several permits can be given back at once. */
 static shc_status give_one(void *pointer) { return library.shc_semaphore_release(pointer, 1); }
 
@@ -234,30 +363,33 @@ static PyGetSetDef lock_members[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
-#define SHARED_TYPE(prefix, python_name)                                                                     \
+#define SHARED_TYPE(prefix, python_name, members)                                                            \
     static PyType_Slot prefix##_slots[] = {                                                                  \
         {Py_tp_dealloc, shared_dealloc},                                                                     \
         {Py_tp_methods, prefix##_methods},                                                                   \
-        {Py_tp_getset, lock_members},                                                                        \
+        {Py_tp_getset, members},                                                                             \
         {0, NULL},                                                                                           \
     };                                                                                                       \
     PyType_Spec prefix##_spec = {python_name, sizeof(Shared), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,   \
                                  prefix##_slots}
 
-SHARED_TYPE(lock, "sharecell._speed.Lock");
-SHARED_TYPE(rlock, "sharecell._speed.RLock");
-SHARED_TYPE(condition, "sharecell._speed.Condition");
-SHARED_TYPE(semaphore, "sharecell._speed.Semaphore");
+SHARED_TYPE(lock, "sharecell._speed.Lock", lock_members);
+SHARED_TYPE(rlock, "sharecell._speed.RLock", lock_members);
+SHARED_TYPE(condition, "sharecell._speed.Condition", lock_members);
+SHARED_TYPE(event, "sharecell._speed.Event", event_members);
+SHARED_TYPE(semaphore, "sharecell._speed.Semaphore", lock_members);
 
-#define OBJECT_LOCK_TYPE(prefix, python_name)                                                                \
+#define OBJECT_LOCK_TYPE(prefix, python_name, type)                                                          \
     static PyType_Slot prefix##_slots[] = {                                                                  \
         {Py_tp_dealloc, object_lock_dealloc}, {Py_tp_traverse, object_lock_traverse},                        \
         {Py_tp_clear, object_lock_clear},     {Py_tp_methods, prefix##_methods},                             \
         {Py_tp_getset, object_lock_members},  {0, NULL},                                                     \
     };                                                                                                       \
-    PyType_Spec prefix##_spec = {python_name, sizeof(ObjectLock), 0,                                         \
+    PyType_Spec prefix##_spec = {python_name, sizeof(type), 0,                                               \
                                  Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,              \
                                  prefix##_slots}
 
-OBJECT_LOCK_TYPE(value_lock, "sharecell._speed.ValueLock");
-OBJECT_LOCK_TYPE(array_lock, "sharecell._speed.ArrayLock");
+OBJECT_LOCK_TYPE(value_lock, "sharecell._speed.ValueLock", ObjectLock);
+OBJECT_LOCK_TYPE(array_lock, "sharecell._speed.ArrayLock", ObjectLock);
+OBJECT_LOCK_TYPE(own_value_lock, "sharecell._speed.OwnValueLock", OwnLock);
+OBJECT_LOCK_TYPE(own_array_lock, "sharecell._speed.OwnArrayLock", OwnLock);

@@ -198,6 +198,8 @@ PyObject *dump_with(Shared *shared, PyObject *obj) {
 
 bool take_one(void *context, const void *data, size_t len) {
     Taken *taken = context;
+    taken->left = taken->framed && len >= LONG_BYTES;
+    if (taken->left) { return false; }
     taken->item = taken->decoded ? decode(data, len) : NULL;
     taken->raw = taken->item == NULL;
     if (taken->raw) { taken->item = PyBytes_FromStringAndSize(data, (Py_ssize_t)len); }

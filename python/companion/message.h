@@ -24,6 +24,8 @@ PyObject *dump_with(Shared *shared, PyObject *obj);
 typedef struct {
     /* Whether objects are wanted, or else bytes. */
     bool decoded;
+    /* Whether long ones are left where they are, and whether one was. */
+    bool framed, left;
     /* The item; `raw` if it is still to be unpickled. NULL with an exception. */
     PyObject *item;
     bool raw;

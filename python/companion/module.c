@@ -59,11 +59,19 @@ static int add_types(PyObject *module) {
         const char *name;
         PyType_Spec *spec;
     } types[] = {
-        {"Condition", &condition_spec},  {"Lock", &lock_spec},
-        {"RLock", &rlock_spec},          {"ValueLock", &value_lock_spec},
-        {"ArrayLock", &array_lock_spec}, {"Semaphore", &semaphore_spec},
-        {"Value", &value_spec},          {"Array", &array_spec},
-        {"Queue", &queue_spec},          {"Pipe", &pipe_spec},
+        {"Condition", &condition_spec},
+        {"Lock", &lock_spec},
+        {"RLock", &rlock_spec},
+        {"ValueLock", &value_lock_spec},
+        {"ArrayLock", &array_lock_spec},
+        {"Semaphore", &semaphore_spec},
+        {"Value", &value_spec},
+        {"Array", &array_spec},
+        {"Queue", &queue_spec},
+        {"Pipe", &pipe_spec},
+        {"Event", &event_spec},
+        {"OwnValueLock", &own_value_lock_spec},
+        {"OwnArrayLock", &own_array_lock_spec},
     };
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         PyObject *type = PyType_FromSpec(types[i].spec);
@@ -71,6 +79,7 @@ static int add_types(PyObject *module) {
         Py_XDECREF(type);
         if (failed) { return -1; }
     }
+    if (watch_forks() < 0) { return -1; }
     return PyModule_AddIntConstant(module, "VERSION", COMPANION_VERSION);
 }
 

@@ -1,6 +1,9 @@
 /* Pipes: a message is received by one call, into the object that is returned. */
 #include "message.h"
 
+#include <stddef.h>
+#include <structmember.h>
+
 typedef struct {
     const void *data;
     size_t len;
@@ -32,22 +35,23 @@ static PyObject *send(Shared *pipe, Bytes bytes, PyObject *timeout) {
 }
 
 /* Gives what was taken during a wait back, when it has become an object. */
-static PyObject *finish(void *pointer, const shc_item *item, Taken *taken) {
+static void finish(void *pointer, const shc_item *item, Taken *taken) {
     if (take_one(taken, item->data, item->len)) {
         library.shc_pipe_release(pointer, item);
     } else {
         library.shc_pipe_put_back(pointer, item);
     }
-    return taken->item;
 }
 
 static PyObject *receive(Shared *pipe, bool decoded, PyObject *timeout) {
-    Taken taken = {decoded, NULL, false};
+    Taken taken = {.decoded = decoded, .framed = decoded && pipe->framed};
     bool received;
+    int64_t start = 0;
     shc_status status = library.shc_pipe_recv_with(pipe->pointer, 0, take_one, &taken, &received);
     if (status == SHC_WOULD_BLOCK) {
         int64_t ns = patience(pipe, NULL, timeout);
         if (ns == -2) { return NULL; }
+        start = taken.framed ? now_ns() : 0;
         if (ns != 0) {
             shc_item item;
             PyObject *handle = hold(pipe);
@@ -58,6 +62,10 @@ static PyObject *receive(Shared *pipe, bool decoded, PyObject *timeout) {
         }
     }
     if (status != SHC_OK) { return refuse(pipe, "_unreceived", status); }
+    if (taken.left) {
+        int64_t ns = patience(pipe, NULL, timeout);
+        return ns == -2 ? NULL : take_long(pipe, ns, start);
+    }
     if (taken.item == NULL || !taken.raw || !decoded) { return taken.item; }
     return load_with(pipe, taken.item);
 }
@@ -111,8 +119,9 @@ static PyObject *poll_now(PyObject *self, PyObject *const *args, Py_ssize_t n, P
     PyObject *given[1] = {NULL};
     if ((n != 0 || kwnames != NULL) && collect(names, 1, given, args, n, kwnames) < 0) { return NULL; }
     bool ready;
-    if (library.shc_pipe_poll(((Shared *)self)->pointer, 0, &ready) == SHC_OK &&
-        (ready || given[0] == NULL)) {
+    int64_t ns = given[0] == NULL ? 0 : patience((Shared *)self, NULL, given[0]);
+    if (ns == -2) { return NULL; }
+    if (library.shc_pipe_poll(((Shared *)self)->pointer, 0, &ready) == SHC_OK && (ready || ns == 0)) {
         return PyBool_FromLong(ready);
     }
     return PyObject_CallMethod(self, "_pure_poll", given[0] == NULL ? NULL : "(O)", given[0]);
@@ -136,6 +145,11 @@ static PyMethodDef pipe_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static PyMemberDef pipe_fields[] = {
+    {"_framed", T_BOOL, offsetof(Shared, framed), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
 static PyGetSetDef pipe_members[] = {
     SHARED_MEMBERS,
     {NULL, NULL, NULL, NULL, NULL},
@@ -145,6 +159,7 @@ static PyType_Slot pipe_slots[] = {
     {Py_tp_dealloc, shared_dealloc},
     {Py_tp_methods, pipe_methods},
     {Py_tp_getset, pipe_members},
+    {Py_tp_members, pipe_fields},
     {0, NULL},
 };
 PyType_Spec pipe_spec = {"sharecell._speed.Pipe", sizeof(Shared), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,

@@ -1,7 +1,9 @@
 /* Queues: an item is got by one call, into the object that is returned. */
 #include "message.h"
 
+#include <stddef.h>
 #include <string.h>
+#include <structmember.h>
 
 /* How many items are got by one call. */
 #define RUN 256
@@ -51,7 +53,7 @@ static int wait_to_get(Shared *queue, int64_t ns, Taken *taken, shc_status *stat
             library.shc_queue_release(pointer, &item);
         } else {
             library.shc_queue_put_back(pointer, &item);
-            failed = -1;
+            failed = taken->left ? 0 : -1;
         }
     }
     Py_DECREF(handle);
@@ -67,11 +69,13 @@ static int is_joinable(Shared *queue) {
 }
 
 static PyObject *get(Shared *queue, bool decoded, PyObject *block, PyObject *timeout) {
-    Taken taken = {decoded, NULL, false};
+    Taken taken = {.decoded = decoded, .framed = decoded && queue->framed};
     size_t count;
+    int64_t start = 0;
     shc_status status = library.shc_queue_get_with(queue->pointer, 1, 0, take_one, &taken, &count);
     if (status == SHC_WOULD_BLOCK) {
         int64_t ns = patience(queue, block, timeout);
+        start = taken.framed ? now_ns() : 0;
         int joinable = ns == -2 ? -1 : ns == 0 ? 0 : is_joinable(queue);
         if (joinable < 0) { return NULL; }
         if (joinable) {
@@ -81,6 +85,10 @@ static PyObject *get(Shared *queue, bool decoded, PyObject *block, PyObject *tim
         if (ns != 0 && wait_to_get(queue, ns, &taken, &status) < 0) { return NULL; }
     }
     if (status != SHC_OK) { return refuse(queue, "_ungot", status); }
+    if (taken.left) {
+        int64_t ns = patience(queue, block, timeout);
+        return ns == -2 ? NULL : take_long(queue, ns, start);
+    }
     if (taken.item == NULL || !taken.raw || !decoded) { return taken.item; }
     return load_with(queue, taken.item);
 }
@@ -148,22 +156,59 @@ static int buffers_of(Shared *queue, PyObject *list, shc_buffer *buffers) {
     return status != SHC_OK || largest > max_item || total >= LONG_BYTES;
 }
 
-/* Puts all, if there is room for all; else Python puts the rest. */
+typedef struct {
+    const shc_buffer *buffers;
+    size_t count, done;
+} Batch;
+
+static shc_status wait_to_put_some(void *pointer, void *context, int64_t timeout_ns) {
+    Batch *batch = context;
+    size_t done;
+    shc_status status = library.shc_queue_put_many(pointer, batch->buffers + batch->done,
+                                                   batch->count - batch->done, timeout_ns, &done);
+    batch->done += status == SHC_OK ? done : 0;
+    return status;
+}
+
+/* Puts all, waiting for room; -1 is an exception. What it ended with is in `status`. */
+static int put_batch(Shared *queue, Batch *batch, PyObject *timeout, shc_status *status) {
+    int64_t ns = -1, end = -1;
+    *status = wait_to_put_some(queue->pointer, batch, 0);
+    while (*status == SHC_WOULD_BLOCK || (*status == SHC_OK && batch->done < batch->count)) {
+        if (end < 0) {
+            ns = patience(queue, NULL, timeout);
+            if (ns == -2) { return -1; }
+            end = ns < 0 ? INT64_MAX : now_ns() + ns;
+        }
+        int64_t left = ns < 0 ? -1 : end - now_ns();
+        PyObject *handle = hold(queue);
+        int failed = wait_for(queue, handle, wait_to_put_some, batch, left > 0 || ns < 0 ? left : 0, status);
+        Py_DECREF(handle);
+        if (failed) { return -1; }
+    }
+    return 0;
+}
+
+/* Puts all; what is not simply bytes is left to Python. */
 static PyObject *put_list(Shared *queue, PyObject *list, PyObject *timeout) {
     shc_buffer few[FEW];
     Py_ssize_t count = PyList_Size(list);
     shc_buffer *buffers = count <= FEW ? few : PyMem_Malloc((size_t)count * sizeof *buffers);
     if (buffers == NULL) { return PyErr_NoMemory(); }
-    size_t done = 0;
+    Batch batch = {buffers, (size_t)count, 0};
+    shc_status status = SHC_OK;
     bool plain = buffers_of(queue, list, buffers) == 0;
-    if (plain) {
-        shc_status status = library.shc_queue_put_many(queue->pointer, buffers, (size_t)count, 0, &done);
-        done = status == SHC_OK ? done : 0;
-    }
+    int failed = plain && count != 0 ? put_batch(queue, &batch, timeout, &status) : 0;
     if (buffers != few) { PyMem_Free(buffers); }
-    if (plain && done == (size_t)count) { return PyLong_FromSsize_t(count); }
-    return PyObject_CallMethod((PyObject *)queue, "_put_rest", "OnO", list, (Py_ssize_t)done,
-                               timeout == NULL ? Py_None : timeout);
+    if (failed) { return NULL; }
+    if (!plain) {
+        return PyObject_CallMethod((PyObject *)queue, "_put_rest", "OO", list,
+                                   timeout == NULL ? Py_None : timeout);
+    }
+    if (status == SHC_OK || (status == SHC_TIMED_OUT && batch.done != 0)) {
+        return PyLong_FromSize_t(batch.done);
+    }
+    return PyObject_CallMethod((PyObject *)queue, "_unput", "in", (int)status, (Py_ssize_t)batch.done);
 }
 
 static PyObject *encoded(Shared *queue, PyObject *obj) {
@@ -211,7 +256,7 @@ typedef struct {
 
 static bool gather(void *context, const void *data, size_t len) {
     Gathered *run = context;
-    Taken taken = {run->decoded, NULL, false};
+    Taken taken = {.decoded = run->decoded};
     if (!take_one(&taken, data, len)) { return false; }
     int failed = PyList_Append(run->list, taken.item);
     Py_DECREF(taken.item);
@@ -255,7 +300,7 @@ static int get_runs(Shared *queue, Gathered *run, size_t max, shc_status *status
 
 /* Waits for the first, and gets what else is there then. */
 static int get_after_waiting(Shared *queue, Gathered *run, size_t max, int64_t ns, shc_status *status) {
-    Taken taken = {run->decoded, NULL, false};
+    Taken taken = {.decoded = run->decoded};
     int got = wait_to_get(queue, ns, &taken, status);
     if (got <= 0) { return got; }
     if (taken.raw && run->decoded) { taken.item = load_with(queue, taken.item); }
@@ -305,6 +350,19 @@ static PyObject *get_objects(PyObject *self, PyObject *const *args, Py_ssize_t n
     return get_many_as(self, true, args, n, kwnames);
 }
 
+#define ASK(name, type, object)                                                                              \
+    static PyObject *ask_##name(PyObject *self, PyObject *unused) {                                          \
+        (void)unused;                                                                                        \
+        type answer;                                                                                         \
+        shc_status status = library.shc_queue_##name(((Shared *)self)->pointer, &answer);                    \
+        return status == SHC_OK ? object(answer) : refuse((Shared *)self, "_fail", status);                  \
+    }
+
+ASK(qsize, size_t, PyLong_FromSize_t)
+ASK(empty, bool, PyBool_FromLong)
+ASK(full, bool, PyBool_FromLong)
+ASK(is_shutdown, bool, PyBool_FromLong)
+
 static PyMethodDef queue_methods[] = {
     METHOD("put", put_bytes,
            "put($self, /, data, block=True, timeout=None)\n--\n\n"
@@ -331,7 +389,16 @@ static PyMethodDef queue_methods[] = {
     METHOD("get_objects", get_objects,
            "get_objects($self, /, max, timeout=None)\n--\n\n"
            "Gets up to `max` objects that were pickled; as `get_many`. Only from putters that are trusted."),
+    {"qsize", ask_qsize, METH_NOARGS, "qsize($self, /)\n--\n\nHow many items can be got at this moment."},
+    {"empty", ask_empty, METH_NOARGS, "empty($self, /)\n--\n\nWhether nothing can be got at this moment."},
+    {"full", ask_full, METH_NOARGS, "full($self, /)\n--\n\nWhether a put would have to wait at this moment."},
+    {"is_shutdown", ask_is_shutdown, METH_NOARGS, "is_shutdown($self, /)\n--\n\nWhether it was shut down."},
     {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef queue_fields[] = {
+    {"_framed", T_BOOL, offsetof(Shared, framed), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
 };
 
 static PyGetSetDef queue_members[] = {
@@ -343,6 +410,7 @@ static PyType_Slot queue_slots[] = {
     {Py_tp_dealloc, shared_dealloc},
     {Py_tp_methods, queue_methods},
     {Py_tp_getset, queue_members},
+    {Py_tp_members, queue_fields},
     {0, NULL},
 };
 PyType_Spec queue_spec = {"sharecell._speed.Queue", sizeof(Shared), 0,

@@ -102,7 +102,7 @@ int64_t patience(Shared *shared, PyObject *block, PyObject *timeout) {
     return seconds <= 0 ? 0 : seconds >= 1e9 ? (int64_t)1e18 : (int64_t)(seconds * 1e9);
 }
 
-static int64_t now_ns(void) {
+int64_t now_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
@@ -135,6 +135,12 @@ int wait_for(Shared *shared, PyObject *handle, waiting *call, void *context, int
         }
         if (PyErr_CheckSignals() < 0) { return -1; }
     }
+}
+
+PyObject *take_long(Shared *shared, int64_t timeout_ns, int64_t start) {
+    if (timeout_ns < 0) { return PyObject_CallMethod((PyObject *)shared, "_take_long", "O", Py_None); }
+    int64_t left = start == 0 ? timeout_ns : timeout_ns - (now_ns() - start);
+    return PyObject_CallMethod((PyObject *)shared, "_take_long", "d", left > 0 ? (double)left / 1e9 : 0.0);
 }
 
 PyObject *refuse(Shared *shared, const char *method, shc_status status) {

@@ -20,7 +20,7 @@
 #include "sharecell.h"
 
 /* To be raised when what the package and these types expect of each other changes. */
-#define COMPANION_VERSION 1
+#define COMPANION_VERSION 2
 
 /* A longer copy does not keep other threads from running: Python has the code for that. */
 #define LONG_BYTES 65536
@@ -30,6 +30,9 @@
     USE(shc_array_unlock)                                                                                    \
     USE(shc_condition_acquire)                                                                               \
     USE(shc_condition_release)                                                                               \
+    USE(shc_event_clear)                                                                                     \
+    USE(shc_event_is_set)                                                                                    \
+    USE(shc_event_set)                                                                                       \
     USE(shc_lock_acquire)                                                                                    \
     USE(shc_lock_release)                                                                                    \
     USE(shc_pipe_poll)                                                                                       \
@@ -38,11 +41,15 @@
     USE(shc_pipe_recv_with)                                                                                  \
     USE(shc_pipe_release)                                                                                    \
     USE(shc_pipe_send)                                                                                       \
+    USE(shc_queue_empty)                                                                                     \
+    USE(shc_queue_full)                                                                                      \
     USE(shc_queue_get_with)                                                                                  \
+    USE(shc_queue_is_shutdown)                                                                               \
     USE(shc_queue_max_item)                                                                                  \
     USE(shc_queue_put)                                                                                       \
     USE(shc_queue_put_back)                                                                                  \
     USE(shc_queue_put_many)                                                                                  \
+    USE(shc_queue_qsize)                                                                                     \
     USE(shc_queue_recv)                                                                                      \
     USE(shc_queue_release)                                                                                   \
     USE(shc_rlock_acquire)                                                                                   \
@@ -71,6 +78,8 @@ typedef struct {
     void *left_pointer;
     unsigned within;
     bool owner_died;
+    /* Whether long objects are for `_take_long`, a method in Python, and not to be copied out as bytes. */
+    char framed;
 } Shared;
 
 /* The members of all types, for their tables of getsets. */
@@ -102,14 +111,22 @@ typedef shc_status waiting(void *pointer, void *context, int64_t timeout_ns);
 int wait_for(Shared *shared, PyObject *handle, waiting *call, void *context, int64_t timeout_ns,
              shc_status *status);
 
+/* Lets `_take_long` take what was found to be long: within `timeout_ns` from `start`. */
+PyObject *take_long(Shared *shared, int64_t timeout_ns, int64_t start);
+
+int64_t now_ns(void);
+
 /* Lets a method of Python raise what a status means. NULL. */
 PyObject *refuse(Shared *shared, const char *method, shc_status status);
 
 /* The lock of a value or an array. */
 PyObject *object_lock_of(PyTypeObject *type, Shared *owner);
 
-extern PyType_Spec condition_spec, lock_spec, rlock_spec, value_lock_spec, array_lock_spec, semaphore_spec,
-    value_spec, array_spec, queue_spec, pipe_spec;
+extern PyType_Spec condition_spec, event_spec, lock_spec, rlock_spec, value_lock_spec, array_lock_spec,
+    own_value_lock_spec, own_array_lock_spec, semaphore_spec, value_spec, array_spec, queue_spec, pipe_spec;
+
+/* Has locks that a thread can take again know a fork. */
+int watch_forks(void);
 
 #define METHOD(name, function, doc)                                                                          \
     {name, (PyCFunction)(void (*)(void))(function), METH_FASTCALL | METH_KEYWORDS, doc}

@@ -17,7 +17,7 @@ from . import _native
 
 _NAME = "sharecell._speed"
 _SUFFIX = ".abi3.so"
-_VERSION = 1
+_VERSION = 2
 
 Class = TypeVar("Class", bound=type)
 
@@ -25,8 +25,8 @@ Class = TypeVar("Class", bound=type)
 def _load() -> Any:
     if os.environ.get("SHARECELL_PURE", "0") not in ("", "0"):
         return None
-    # PyPy and free-threaded builds do not list the suffix. 3.9 does, but lacks what the companion needs.
-    if _SUFFIX not in EXTENSION_SUFFIXES or sys.version_info < (3, 10):
+    # PyPy does not list the suffix. 3.9 and free-threaded builds do, but lack what the companion needs.
+    if _SUFFIX not in EXTENSION_SUFFIXES or sys.version_info < (3, 10) or "t" in sys.abiflags:
         return None
     path = _native.library_path().with_name("_speed" + _SUFFIX)
     if not path.is_file():

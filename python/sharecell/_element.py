@@ -29,10 +29,17 @@ class Scalar:
             view[index] = value if self.refine is None else self.refine(value)
         except InvalidHandleError:
             raise
-        except ValueError:
+        except (OverflowError, ValueError):
             raise ValueRangeError(self._misfit(value)) from None
         except TypeError:
-            raise TypeError(self._misfit(value)) from None
+            # PyPy says so of all that does not fit.
+            kind = ValueRangeError if self._is_of_the_kind(value) else TypeError
+            raise kind(self._misfit(value)) from None
+
+    def _is_of_the_kind(self, value: Any) -> bool:
+        if self.typecode == "c":
+            return isinstance(value, bytes)
+        return isinstance(value, int) or (self.typecode in "fd" and isinstance(value, float))
 
     def _misfit(self, value: Any) -> str:
         text = repr(value)

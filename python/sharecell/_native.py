@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 from ctypes import POINTER, c_bool, c_char, c_char_p, c_double, c_int32, c_int64, c_size_t, c_uint32
 from ctypes import c_uint64 as c_uint64
 from ctypes import c_void_p as c_void_p
 from functools import cache, partial
-from itertools import starmap
+from itertools import repeat, starmap
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 ABI_VERSION = 1
 
@@ -413,10 +414,15 @@ def _declare(library: ctypes.CDLL) -> None:
         function.argtypes = arguments
 
 
-def _load() -> tuple[ctypes.CDLL, ctypes.PyDLL]:
+_IS_CPYTHON = sys.implementation.name == "cpython"
+
+
+def _load() -> tuple[ctypes.CDLL, ctypes.CDLL]:
     path = library_path()
     try:
-        slow, quick = ctypes.CDLL(str(path)), ctypes.PyDLL(str(path))
+        slow = ctypes.CDLL(str(path))
+        # PyPy has no way of calling that keeps the interpreter.
+        quick = ctypes.PyDLL(str(path)) if _IS_CPYTHON else slow
     except OSError as error:
         raise ImportError(f"the shared library of sharecell cannot be loaded: {error}") from error
     try:
@@ -623,7 +629,9 @@ def _after_closing(result: Any) -> None:
 
 
 # Keeps the garbage collector from finalizing a handle of a cycle before what still looks at a view of it.
-_untrack: Any = ctypes.PYFUNCTYPE(None, ctypes.py_object)(("PyObject_GC_UnTrack", ctypes.pythonapi))
+_untrack: Any = bool
+if _IS_CPYTHON:
+    _untrack = ctypes.PYFUNCTYPE(None, ctypes.py_object)(("PyObject_GC_UnTrack", ctypes.pythonapi))
 
 
 def obtain(kind: type[Handle], count: int, call: Any) -> tuple[int, list[Handle]]:
@@ -717,27 +725,99 @@ class _Ignored:
     from_param = callable
 
 
+class Found:
+    """What the last acquire of a lock has found."""
+
+    __slots__ = ("owner_died",)
+
+    def __init__(self) -> None:
+        self.owner_died = False
+
+
 class Binding:
     """How a lock is taken and given back, with the least that a foreign call costs. It keeps its handle open.
 
     Declared types of arguments would cost more than the call: these are ctypes objects already.
     """
 
-    __slots__ = ("tries", "give", "leave")
+    __slots__ = ("tries", "give", "leave", "found")
 
-    def __init__(self, handle: Handle, take: str, give: str, finish: Any, *rest: int) -> None:
+    def __init__(self, handle: Handle, found: Found, take: str, give: str, fail: Any, *rest: int) -> None:
         pointer = _Pointer(handle)
         pointer.handle = handle
         more = tuple(map(c_uint32, rest))
         # Endless: each step is a try, and gives its status. A `for` over it knows that in the same moment.
-        self.tries = iter(partial(_undeclared(take), pointer, _AT_ONCE), _NO_STATUS)
-        self.give = partial(_undeclared(give), pointer, *more)
+        self.tries: Any = starmap(_undeclared(take), repeat((pointer, _AT_ONCE)))
+        self.give: Any = partial(_undeclared(give), pointer, *more)
         # For the end of a `with` block.
-        self.leave = partial(_leaving(give, len(more), finish), pointer, *more)
+        self.leave: Any = partial(_leaving(give, len(more), fail), pointer, *more)
+        self.found = found
 
+    def shut(self, refuse: Any) -> None:
+        """Calls `refuse` from now on, but at the end of a `with` block that has begun."""
+        self.tries = starmap(refuse, repeat(()))
+        self.give = self.leave = refuse
+
+
+class Taking:
+    """A claim, how an item is taken into it, and how it is given back done."""
+
+    __slots__ = ("claim", "tries", "releases")
+
+    def __init__(self, pointer: _Pointer, take: str, release: str) -> None:
+        self.claim: Any = new_claim()
+        place = ctypes.byref(self.claim)
+        # As those of a binding.
+        self.tries: Any = starmap(_undeclared(take), repeat((pointer, _AT_ONCE, place)))
+        self.releases: Any = starmap(_undeclared(release), repeat((pointer, place)))
+
+
+class Passage:
+    """How items go into a queue or pipe and come out, with the least that foreign calls cost.
+
+    It keeps its handle open, and so does each taking.
+    """
+
+    __slots__ = ("put", "spare", "_new")
+
+    def __init__(self, handle: Handle, put: str, take: str, release: str) -> None:
+        pointer = _Pointer(handle)
+        pointer.handle = handle
+        give = _undeclared(put)
+        # A try, given bytes and their length as a size.
+        self.put: Any = lambda data, size: give(pointer, data, size, _AT_ONCE)
+        # Takings that nobody uses: `popitem` is one step, and so is storing one.
+        self.spare: dict[Taking, None] = {}
+        self._new: Any = partial(Taking, pointer, take, release)
+
+    def shut(self, refuse: Any) -> None:
+        """Calls `refuse` from now on."""
+        self.put = self._new = refuse
+        self.spare = {}
+
+    def taking(self) -> Taking:
+        """One that nobody uses, in which there is nothing."""
+        try:
+            taking, _ = self.spare.popitem()
+        except KeyError:
+            return cast(Taking, self._new())
+        taking.claim.len = FORGOTTEN
+        return taking
+
+
+class _Sizes(dict[int, Any]):
+    """Lengths as arguments that need no conversion."""
+
+    def __missing__(self, size: int) -> Any:
+        made = c_size_t(size)
+        if size < 1024:
+            self[size] = made
+        return made
+
+
+sizes = _Sizes()
 
 _AT_ONCE = c_int64(0)
-_NO_STATUS = 1 << 40
 
 
 @cache
@@ -748,21 +828,23 @@ def _undeclared(name: str) -> Any:
 
 
 @cache
-def _leaving(name: str, rest: int, finish: Any) -> Any:
-    """A function that takes three more arguments, those of `__exit__`; `finish` is given its status.
+def _leaving(name: str, rest: int, fail: Any) -> Any:
+    """A function that takes three more arguments, those of `__exit__`; a status but OK is given to `fail`.
 
     A `with` block calls it directly: no signal handler runs before it, as one would at the start of a method.
     """
     function: Any = quick[name]
     function.argtypes = [c_void_p, *(c_uint32 for _ in range(rest)), _Ignored, _Ignored, _Ignored]
-    function.restype = finish
+    function.restype = type("_Results", (dict,), {"__missing__": staticmethod(fail)})({OK: None}).__getitem__
     return function
 
 
 # Copies `size` bytes at an address: a C function, so that no signal handler runs in between.
-bytes_at: Any = ctypes.PYFUNCTYPE(ctypes.py_object, c_void_p, c_size_t)(
-    ("PyBytes_FromStringAndSize", ctypes.pythonapi)
-)
+bytes_at: Any = ctypes.string_at
+if _IS_CPYTHON:
+    bytes_at = ctypes.PYFUNCTYPE(ctypes.py_object, c_void_p, c_size_t)(
+        ("PyBytes_FromStringAndSize", ctypes.pythonapi)
+    )
 
 copy = ctypes.memmove
 

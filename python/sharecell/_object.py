@@ -7,13 +7,14 @@ import operator
 import pickle
 import weakref
 from collections.abc import Iterable
+from functools import partial
 from itertools import starmap
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 from . import _native
 from ._companion import speed
-from .errors import InvalidArgumentError, InvalidHandleError, InvalidNameError, check, fail
+from .errors import InvalidArgumentError, InvalidHandleError, InvalidNameError, fail
 
 if TYPE_CHECKING:
     from .segment import Segment
@@ -25,6 +26,8 @@ _UNSETTLED = (_native.WOULD_BLOCK, _native.TIMED_OUT, _native.INTERRUPTED)
 
 Self = TypeVar("Self", bound="SharedObject")
 BoundSelf = TypeVar("BoundSelf", bound="Bound")
+PassingSelf = TypeVar("PassingSelf", bound="Passing")
+NamedSelf = TypeVar("NamedSelf", bound="Nameable")
 
 
 def encode_name(name: str, what: str) -> bytes:
@@ -112,8 +115,6 @@ class SharedObject:
     _handle: _native.Handle | None
     _segment: Segment
     _name: str
-    # Of those that have a lock: what its last acquire has found.
-    _owner_died: bool = False
 
     def __init__(self) -> None:
         kind = type(self).__name__
@@ -222,40 +223,86 @@ class SharedObject:
         return f"<{state}sharecell.{type(self).__name__} {self._name!r} in {self._segment.name!r}>"
 
 
-def bound(shared: SharedObject, take: str, give: str, *rest: int) -> _native.Binding:
+class Nameable(SharedObject):
+    """An object of which there is nothing to say but its name."""
+
+    # With its article, for people.
+    _called: ClassVar[str]
+    _handles: ClassVar[type[_native.Handle]]
+
+    @classmethod
+    def create(cls: type[NamedSelf], segment: Segment, name: str) -> NamedSelf:
+        """Creates it; AlreadyExistsError when the name is taken."""
+        return cls._named(segment, name, "create")
+
+    @classmethod
+    def open(cls: type[NamedSelf], segment: Segment, name: str) -> NamedSelf:
+        """Opens it; NotFoundError when there is none."""
+        return cls._named(segment, name, "open")
+
+    @classmethod
+    def open_or_create(cls: type[NamedSelf], segment: Segment, name: str) -> NamedSelf:
+        """Opens it, or creates it."""
+        return cls._named(segment, name, "open_or_create")
+
+    @classmethod
+    def _named(cls: type[NamedSelf], segment: Segment, name: str, verb: str) -> NamedSelf:
+        call = getattr(_native.slow, f"shc_{cls._kind}_{verb}")
+        return cls._made(
+            segment, name, segment._obtain_one(cls._handles, call, encode_name(name, cls._called))
+        )
+
+
+def bound(handle: _native.Handle, found: _native.Found, take: str, give: str, *rest: int) -> _native.Binding:
     """How the lock of an open object is taken and given back."""
-    return _native.Binding(shared._open_handle(), take, give, check, *rest)
+    return _native.Binding(handle, found, take, give, fail, *rest)
 
 
 class Bound(SharedObject):
     """An object that has a lock, bound to the library as long as it is open."""
 
     _functions: ClassVar[tuple[Any, ...]]
-    _bound: Any
+    # None with the companion, which needs none.
+    _bound: _native.Binding | None
 
     @classmethod
     def _made(cls: type[BoundSelf], segment: Segment, name: str, handle: _native.Handle) -> BoundSelf:
         shared = super()._made(segment, name, handle)
-        # The companion needs none.
-        shared._bound = _Shut(shared) if speed is not None else bound(shared, *cls._functions)
+        shared._bound = None if speed is not None else bound(handle, _native.Found(), *cls._functions)
         return shared
 
     def _let_go(self) -> None:
         super()._let_go()
-        self._bound = _Shut(self)
+        if self._bound is not None:
+            shut(self, self._bound)
 
 
-class _Shut:
-    """Stands where the binding of a closed object was."""
+def shut(shared: SharedObject, *ways: _native.Binding | _native.Passage) -> None:
+    """Has the ways into an object that was closed say so."""
+    refuse = partial(_refuse, shared._closed_text())
+    for way in ways:
+        way.shut(refuse)
 
-    def __init__(self, shared: SharedObject) -> None:
-        self._text = shared._closed_text()
 
-    def _refuse(self, *_: object) -> NoReturn:
-        raise InvalidHandleError(self._text)
+class Passing(SharedObject):
+    """A queue or pipe, with its passage as long as it is open."""
 
-    tries = property(_refuse)
-    give = leave = _refuse
+    _functions: ClassVar[tuple[str, str, str]]
+    _passage: _native.Passage
+
+    @classmethod
+    def _made(cls: type[PassingSelf], segment: Segment, name: str, handle: _native.Handle) -> PassingSelf:
+        shared = super()._made(segment, name, handle)
+        shared._passage = _native.Passage(handle, *cls._functions)
+        return shared
+
+    def _let_go(self) -> None:
+        super()._let_go()
+        shut(self, self._passage)
+
+
+def _refuse(text: str, *_: object) -> NoReturn:
+    raise InvalidHandleError(text)
 
 
 class Pickling:
@@ -265,6 +312,8 @@ class Pickling:
     """
 
     _loads: Any = staticmethod(pickle.loads)
+    # Whether the companion leaves long messages to a method `_take_long`, which is given the seconds to wait.
+    _framed: bool
 
     @staticmethod
     def _dumps(obj: Any) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 from . import _native
 from ._companion import fast
@@ -174,7 +174,7 @@ class Array(Bound):
             return self._get_slice(index)
         try:
             return self._view[index]
-        except IndexError:
+        except (IndexError, OverflowError):
             self._out_of_range(index)
         except TypeError:
             if self._view is not None:
@@ -188,7 +188,7 @@ class Array(Bound):
             try:
                 self._view[index] = value
                 return
-            except (IndexError, TypeError, ValueError):
+            except (IndexError, OverflowError, TypeError, ValueError):
                 pass
         if isinstance(index, slice):
             self._set_slice(index, value)
@@ -240,7 +240,11 @@ class Array(Bound):
 
     def get_lock(self) -> ObjectLock:
         """The array's lock. It does not keep others from reading and writing without it."""
-        return ArrayLock(self)
+        return ArrayLock(self, self._bound)
+
+    def _own_lock(self, kind: Callable[[Array], Any]) -> Any:
+        """The lock as a thread can take it again; see OwnLock."""
+        return kind(self)
 
     def _text(self, attribute: str) -> None:
         if self._element.typecode != "c":

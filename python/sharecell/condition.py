@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Any, Callable, TypeVar
+from typing import Callable, TypeVar
 
 from . import _native
 from ._companion import fast
-from ._object import SLICE_NS, Bound, SharedObject, encode_name, nanoseconds, patience, unsigned
-from .lock import _HELD, _Lockable
-
-if TYPE_CHECKING:
-    from .segment import Segment
+from ._object import SLICE_NS, Bound, Nameable, nanoseconds, patience, unsigned
+from .lock import HELD, Lockable
 
 __all__ = ["Condition"]
 
@@ -21,7 +18,7 @@ _ALL = (1 << 64) - 1
 
 
 @fast("Condition")
-class Condition(_Lockable, Bound):
+class Condition(Lockable, Bound, Nameable):
     """A condition variable with its lock, which is reentrant and belongs to a thread as RLock does.
 
     `with condition:` acquires and releases the lock (and does not close the condition). Only who holds it
@@ -30,33 +27,9 @@ class Condition(_Lockable, Bound):
     out of a wait, finds `owner_died` true.
     """
 
-    _kind = "condition"
+    _kind, _called, _handles = "condition", "a condition", _native.ConditionHandle
     _wait_for = _native.slow.shc_condition_acquire
     _functions = ("shc_condition_acquire", "shc_condition_release")
-    owner_died = False
-
-    @classmethod
-    def create(cls, segment: Segment, name: str) -> Condition:
-        """Creates a condition; AlreadyExistsError when the name is taken."""
-        return cls._get(segment, name, _native.slow.shc_condition_create)
-
-    @classmethod
-    def open(cls, segment: Segment, name: str) -> Condition:
-        """Opens a condition; NotFoundError when there is none."""
-        return cls._get(segment, name, _native.slow.shc_condition_open)
-
-    @classmethod
-    def open_or_create(cls, segment: Segment, name: str) -> Condition:
-        """Opens a condition, or creates it."""
-        return cls._get(segment, name, _native.slow.shc_condition_open_or_create)
-
-    @classmethod
-    def _get(cls, segment: Segment, name: str, verb: Any) -> Condition:
-        handle = segment._obtain_one(_native.ConditionHandle, verb, encode_name(name, "a condition"))
-        return cls._made(segment, name, handle)
-
-    def _shared(self) -> SharedObject:
-        return self
 
     def wait(self, timeout: float | None = None) -> bool:
         """Gives the lock back, waits for a notification, and takes the lock again; False when time is up.
@@ -86,7 +59,7 @@ class Condition(_Lockable, Bound):
     def _notified(self, status: int) -> bool:
         if status in (_native.WOULD_BLOCK, _native.TIMED_OUT, _native.INTERRUPTED):
             return False
-        if status not in _HELD:
+        if status not in HELD:
             self._fail(status)
         self.owner_died = status == _native.OWNER_DIED
         return True

@@ -2,49 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import _native
 from ._async import until
-from ._object import SharedObject, encode_name, patience
-
-if TYPE_CHECKING:
-    from .segment import Segment
+from ._companion import fast
+from ._object import Bound, Nameable, patience
 
 __all__ = ["Event"]
 
 
-class Event(SharedObject):
+@fast("Event")
+class Event(Bound, Nameable):
     """A flag that any process sets and clears, and others wait for. At first it is not set.
 
     Nobody owns it: if who has set it is killed, it stays set.
     """
 
-    _kind = "event"
+    _kind, _called, _handles = "event", "an event", _native.EventHandle
 
-    @classmethod
-    def create(cls, segment: Segment, name: str) -> Event:
-        """Creates an event; AlreadyExistsError when the name is taken."""
-        return cls._get(segment, name, _native.slow.shc_event_create)
-
-    @classmethod
-    def open(cls, segment: Segment, name: str) -> Event:
-        """Opens an event; NotFoundError when there is none."""
-        return cls._get(segment, name, _native.slow.shc_event_open)
-
-    @classmethod
-    def open_or_create(cls, segment: Segment, name: str) -> Event:
-        """Opens an event, or creates it."""
-        return cls._get(segment, name, _native.slow.shc_event_open_or_create)
-
-    @classmethod
-    def _get(cls, segment: Segment, name: str, verb: Any) -> Event:
-        handle = segment._obtain_one(_native.EventHandle, verb, encode_name(name, "an event"))
-        return cls._made(segment, name, handle)
+    _functions = ("shc_event_wait", "shc_event_set")
+    _bound: Any
 
     def set(self) -> None:
         """Sets the flag and wakes all who wait."""
-        self._check(_native.quick.shc_event_set(self._handle))
+        self._check(self._bound.give())
 
     def clear(self) -> None:
         """Clears the flag."""
@@ -52,7 +34,13 @@ class Event(SharedObject):
 
     def is_set(self) -> bool:
         """Whether the flag is set."""
-        return bool(self._ask(_native.quick.shc_event_is_set, _native.out_bool()))
+        # A wait of no time costs one argument less than asking.
+        for status in self._bound.tries:  # noqa: B007
+            break
+        if status == _native.WOULD_BLOCK:
+            return False
+        self._check(status)
+        return True
 
     def wait(self, timeout: float | None = None) -> bool:
         """Waits until the flag is set; False when it was not for `timeout` seconds, None for ever."""

@@ -3,51 +3,46 @@
 from __future__ import annotations
 
 from operator import attrgetter
+from os import getpid
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from . import _native
 from ._async import until
 from ._companion import fast
-from ._object import Bound, SharedObject, bound, encode_name, patience
+from ._native import WOULD_BLOCK
+from ._object import Bound, Nameable, SharedObject, patience
 from .errors import PoisonedError
 
 if TYPE_CHECKING:
-    from .segment import Segment
+    pass
 
 __all__ = ["Lock", "ObjectLock", "RLock"]
 
-_HELD = (_native.OK, _native.OWNER_DIED)
+HELD = (_native.OK, _native.OWNER_DIED)
 
-Self = TypeVar("Self", bound="_Lockable")
+Self = TypeVar("Self", bound="Acquirable")
 
 
-class _Lockable:
-    """What a lock can do, over its binding to the library."""
-
-    owner_died: bool
-    """Whether the last acquire found that the owner before it had died: what the lock protects may be half
-    changed. Every owner is told so until one releases the lock in good order."""
+class Acquirable:
+    """What is acquired and released, over its binding to the library."""
 
     _bound: Any
     _wait_for: Any
 
-    def _shared(self) -> SharedObject:
-        raise NotImplementedError
+    def _shared(self) -> Any:
+        return self
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
-        """Acquires the lock; whether that was possible, waiting up to `timeout` seconds, None for ever.
-
-        The process owns it: any of its threads may release it. If its owner is killed, the next one to
-        acquire it gets it, and `owner_died` is true.
-        """
-        status = _native.WOULD_BLOCK
+        """Acquires it; whether that was possible, waiting up to `timeout` seconds, None for ever."""
+        status = WOULD_BLOCK
         try:
-            # So that no exception can come between the lock and the knowledge of it.
+            # So that no exception can come between holding it and the knowledge of it.
             for status in self._bound.tries:  # noqa: B007
                 break
-            if status != _native.OK:
+            if status:
                 return self._settle(status, block, timeout)
-            self.owner_died = False
+            self._bound.found.owner_died = False
             return True
         except BaseException:
             self._undo(status)
@@ -58,16 +53,16 @@ class _Lockable:
         shared = self._shared()
         outcome: list[int] = []
         try:
-            if status == _native.WOULD_BLOCK:
+            if status == WOULD_BLOCK:
                 seconds = patience(block, timeout)
                 if seconds == 0:
                     return False
                 status = shared._wait(outcome, self._wait_for, seconds)
                 if status == _native.TIMED_OUT:
                     return False
-            if status not in _HELD:
+            if status not in HELD:
                 shared._fail(status)
-            self.owner_died = status == _native.OWNER_DIED
+            self._bound.found.owner_died = status == _native.OWNER_DIED
             return True
         except BaseException:
             if outcome:
@@ -75,25 +70,19 @@ class _Lockable:
             raise
 
     def _undo(self, status: int) -> None:
-        if status in _HELD:
+        if status in HELD:
             self._bound.give()
-
-    def release(self) -> None:
-        """Releases the lock. NotHeldError when nobody holds it, NotOwnerError when another process does."""
-        status = self._bound.give()
-        if status:
-            self._shared()._fail(status)
 
     def __enter__(self: Self) -> Self:
         # Not by `acquire`: an exception could come between its return and ours.
-        status = _native.WOULD_BLOCK
+        status = WOULD_BLOCK
         try:
             for status in self._bound.tries:  # noqa: B007
                 break
-            if status == _native.OK:
-                self.owner_died = False
-            else:
+            if status:
                 self._settle(status, True, None)
+            else:
+                self._bound.found.owner_died = False
             return self
         except BaseException:
             self._undo(status)
@@ -102,8 +91,31 @@ class _Lockable:
     __exit__ = property(attrgetter("_bound.leave"))
 
 
+class Lockable(Acquirable):
+    """What has an owner. The process owns it: any of its threads may release it."""
+
+    @property
+    def owner_died(self) -> bool:
+        """Whether the last acquire found that the owner before it had died.
+
+        What the lock protects may be half changed then. Every owner is told so until one releases the lock in
+        good order.
+        """
+        return bool(self._bound.found.owner_died)
+
+    @owner_died.setter
+    def owner_died(self, died: bool) -> None:
+        self._bound.found.owner_died = died
+
+    def release(self) -> None:
+        """Releases it. NotHeldError when nobody holds it, NotOwnerError when another process does."""
+        status = self._bound.give()
+        if status:
+            self._shared()._fail(status)
+
+
 @fast("Lock")
-class Lock(_Lockable, Bound):
+class Lock(Lockable, Bound, Nameable):
     """A mutual exclusion lock for threads of any number of processes. Not recursive.
 
     `with lock:` acquires and releases it (and does not close it). A process owns it, whichever of its
@@ -113,33 +125,9 @@ class Lock(_Lockable, Bound):
     see `poison`.
     """
 
-    _kind = "lock"
+    _kind, _called, _handles = "lock", "a lock", _native.LockHandle
     _wait_for = _native.slow.shc_lock_acquire
     _functions = ("shc_lock_acquire", "shc_lock_release")
-    owner_died = False
-
-    @classmethod
-    def create(cls, segment: Segment, name: str) -> Lock:
-        """Creates a lock; AlreadyExistsError when the name is taken."""
-        return cls._get(segment, name, _native.slow.shc_lock_create)
-
-    @classmethod
-    def open(cls, segment: Segment, name: str) -> Lock:
-        """Opens a lock; NotFoundError when there is none."""
-        return cls._get(segment, name, _native.slow.shc_lock_open)
-
-    @classmethod
-    def open_or_create(cls, segment: Segment, name: str) -> Lock:
-        """Opens a lock, or creates it."""
-        return cls._get(segment, name, _native.slow.shc_lock_open_or_create)
-
-    @classmethod
-    def _get(cls, segment: Segment, name: str, verb: Any) -> Lock:
-        handle = segment._obtain_one(_native.LockHandle, verb, encode_name(name, "a lock"))
-        return cls._made(segment, name, handle)
-
-    def _shared(self) -> SharedObject:
-        return self
 
     def acquire_or_repair(
         self, repair: Callable[[], object], block: bool = True, timeout: float | None = None
@@ -199,7 +187,7 @@ class Lock(_Lockable, Bound):
 
 
 @fast("RLock")
-class RLock(_Lockable, Bound):
+class RLock(Lockable, Bound, Nameable):
     """A lock that the thread which holds it can take again.
 
     It is free when that thread has released it as often as it has acquired it. `with lock:` acquires and
@@ -207,61 +195,27 @@ class RLock(_Lockable, Bound):
     killed, the next one to acquire it gets it, and `owner_died` is true.
     """
 
-    _kind = "rlock"
+    _kind, _called, _handles = "rlock", "a reentrant lock", _native.RLockHandle
     _wait_for = _native.slow.shc_rlock_acquire
     _functions = ("shc_rlock_acquire", "shc_rlock_release")
-    owner_died = False
-
-    @classmethod
-    def create(cls, segment: Segment, name: str) -> RLock:
-        """Creates a reentrant lock; AlreadyExistsError when the name is taken."""
-        return cls._get(segment, name, _native.slow.shc_rlock_create)
-
-    @classmethod
-    def open(cls, segment: Segment, name: str) -> RLock:
-        """Opens a reentrant lock; NotFoundError when there is none."""
-        return cls._get(segment, name, _native.slow.shc_rlock_open)
-
-    @classmethod
-    def open_or_create(cls, segment: Segment, name: str) -> RLock:
-        """Opens a reentrant lock, or creates it."""
-        return cls._get(segment, name, _native.slow.shc_rlock_open_or_create)
-
-    @classmethod
-    def _get(cls, segment: Segment, name: str, verb: Any) -> RLock:
-        handle = segment._obtain_one(_native.RLockHandle, verb, encode_name(name, "a reentrant lock"))
-        return cls._made(segment, name, handle)
-
-    def _shared(self) -> SharedObject:
-        return self
 
     def holder(self) -> int:
         """The label of the participant that holds the lock, 0 if nobody does; see Segment.participants."""
         return int(self._ask(_native.quick.shc_rlock_holder, _native.out_u32()))
 
 
-class ObjectLock(_Lockable):
+class ObjectLock(Lockable):
     """The lock of a value or an array, or one side of a RwLock.
 
     It is open as long as that is; all else is as for Lock.
     """
 
-    _bound = property(attrgetter("_owner._bound"))
-
-    def __init__(self, shared: SharedObject) -> None:
+    def __init__(self, shared: SharedObject, binding: _native.Binding | None) -> None:
         self._owner = shared
+        self._bound = binding
 
-    def _shared(self) -> SharedObject:
+    def _shared(self) -> Any:
         return self._owner
-
-    @property
-    def owner_died(self) -> bool:
-        """As of Lock."""
-        return self._owner._owner_died
-
-    @owner_died.setter
-    def owner_died(self, died: bool) -> None:
-        self._owner._owner_died = died
 
     def __repr__(self) -> str:
         return f"<lock of {self._owner!r}>"
@@ -281,30 +235,63 @@ class ArrayLock(ObjectLock):
     _wait_for = _native.slow.shc_array_lock
 
 
-class _Side(ObjectLock):
-    """One side of a RwLock."""
-
-    _owner: Any
-    _functions: tuple[str, str]
-
-    @property
-    def _bound(self) -> Any:
-        bindings = self._owner._bindings
-        found = bindings.get(self._functions)
-        if found is None:
-            found = bindings[self._functions] = bound(self._owner, *self._functions)
-        return found
-
-
-class ReadLock(_Side):
+class ReadLock(ObjectLock):
     """The readers' side of a RwLock."""
 
     _wait_for = _native.slow.shc_rwlock_acquire_read
-    _functions = ("shc_rwlock_acquire_read", "shc_rwlock_release_read")
 
 
-class WriteLock(_Side):
+class WriteLock(ObjectLock):
     """The writers' side of a RwLock."""
 
     _wait_for = _native.slow.shc_rwlock_acquire_write
-    _functions = ("shc_rwlock_acquire_write", "shc_rwlock_release_write")
+
+
+class OwnLock:
+    """The lock of a value or an array, which the thread that holds it can take again.
+
+    If its holder is killed, the next one gets it, and `owner_died` is true.
+    """
+
+    def __init__(self, shared: Any) -> None:
+        self._lock = shared.get_lock()
+        self._holder: tuple[int, int] | None = None
+        self._depth = 0
+
+    def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
+        """Acquires it; whether that was possible, waiting up to `timeout` seconds, None for ever."""
+        if self._depth and self._holder == (getpid(), get_ident()):
+            self._depth += 1
+            return True
+        if not self._lock.acquire(block, timeout):
+            return False
+        self._holder, self._depth = (getpid(), get_ident()), 1
+        return True
+
+    __enter__ = acquire
+
+    def release(self) -> None:
+        """Releases it; AssertionError when this thread does not hold it."""
+        if not self._depth or self._holder != (getpid(), get_ident()):
+            raise AssertionError("attempt to release recursive lock not owned by thread")
+        self._depth -= 1
+        if self._depth == 0:
+            self._lock.release()
+
+    @property
+    def owner_died(self) -> bool:
+        """Whether the last acquire found that the owner before it had died."""
+        return bool(self._lock.owner_died)
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+@fast("OwnValueLock")
+class OwnValueLock(OwnLock):
+    """That of a value."""
+
+
+@fast("OwnArrayLock")
+class OwnArrayLock(OwnLock):
+    """That of an array."""

@@ -5,19 +5,21 @@ from __future__ import annotations
 from functools import partial
 from itertools import starmap
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from . import _native
 from ._async import until
 from ._companion import fast
 from ._guard import Item, Slot
-from ._object import SLICE_NS, Pickling, SharedObject, encode_name, option, patience, unsigned
+from ._object import SLICE_NS, Passing, Pickling, encode_name, option, patience, unsigned
 from .errors import BufferTooSmallError, InvalidArgumentError
 
 if TYPE_CHECKING:
     from .segment import Segment
 
 __all__ = ["Pipe"]
+
+Self = TypeVar("Self", bound="Pipe")
 
 # A longer copy does not keep other threads from running.
 _LONG = 1 << 16
@@ -29,7 +31,7 @@ _ENDS = {"A": _native.END_A, "B": _native.END_B}
 
 
 @fast("Pipe")
-class Pipe(Pickling, SharedObject):
+class Pipe(Pickling, Passing):
     """One end of a pipe, A or B. Of a simplex pipe, A receives and B sends.
 
     Several threads and processes may use an end at once; a message goes to one of those who receive. A
@@ -42,20 +44,21 @@ class Pipe(Pickling, SharedObject):
     """
 
     _kind = "pipe"
+    _functions = ("shc_pipe_send", "shc_pipe_recv_in_place", "shc_pipe_release")
     _end: str
     _readable: bool
     _writable: bool
 
     @classmethod
     def create(
-        cls,
+        cls: type[Self],
         segment: Segment,
         name: str,
         duplex: bool = True,
         *,
         capacity: int | None = None,
         inline: int | None = None,
-    ) -> tuple[Pipe, Pipe]:
+    ) -> tuple[Self, Self]:
         """Creates a pipe and opens both of its ends, A and B; AlreadyExistsError when the name is taken.
 
         `capacity` is how many messages may be under way in a direction (256). Messages of up to `inline`
@@ -67,7 +70,7 @@ class Pipe(Pickling, SharedObject):
         return cls._over(segment, name, a, "A"), cls._over(segment, name, b, "B")
 
     @classmethod
-    def open(cls, segment: Segment, name: str, end: str) -> Pipe:
+    def open(cls: type[Self], segment: Segment, name: str, end: str) -> Self:
         """Opens end "A" or "B" of a pipe.
 
         NotFoundError when there is no pipe; BrokenPipeError when the other side has already seen the
@@ -77,7 +80,7 @@ class Pipe(Pickling, SharedObject):
 
     @classmethod
     def open_or_create(
-        cls,
+        cls: type[Self],
         segment: Segment,
         name: str,
         end: str,
@@ -85,13 +88,15 @@ class Pipe(Pickling, SharedObject):
         *,
         capacity: int | None = None,
         inline: int | None = None,
-    ) -> Pipe:
+    ) -> Self:
         """Opens one end of a pipe, which must have been created with equal options, or creates the pipe."""
         options = _options(duplex, capacity, inline)
         return cls._get(segment, name, end, _native.slow.shc_pipe_open_or_create, options)
 
     @classmethod
-    def _get(cls, segment: Segment, name: str, end: str, verb: Any, *options: _native.PipeOptions) -> Pipe:
+    def _get(
+        cls: type[Self], segment: Segment, name: str, end: str, verb: Any, *options: _native.PipeOptions
+    ) -> Self:
         if end not in _ENDS:
             raise InvalidArgumentError(f'an end of a pipe is "A" or "B"; got {end!r}')
         what = encode_name(name, "a pipe")
@@ -101,7 +106,7 @@ class Pipe(Pickling, SharedObject):
         return cls._over(segment, name, handles[0], end)
 
     @classmethod
-    def _over(cls, segment: Segment, name: str, handle: _native.Handle, end: str) -> Pipe:
+    def _over(cls: type[Self], segment: Segment, name: str, handle: _native.Handle, end: str) -> Self:
         pipe = cls._made(segment, name, handle)
         pipe._end = end
         pipe._readable = pipe._ask(_native.quick.shc_pipe_can_recv, _native.out_bool())
@@ -138,10 +143,12 @@ class Pipe(Pickling, SharedObject):
         UnsupportedError at an end that only receives. On any error nothing was sent.
         """
         size = len(data) if type(data) is bytes else _LONG
-        if size >= _LONG:
+        if size < _LONG:
+            status = self._passage.put(data, _native.sizes[size])
+        else:
             data, size = _native.readable(data)
-        library = _native.quick if size < _LONG else _native.slow
-        status = library.shc_pipe_send(self._handle, data, size, 0)
+            library = _native.quick if size < _LONG else _native.slow
+            status = library.shc_pipe_send(self._handle, data, size, 0)
         if status == _native.WOULD_BLOCK:
             seconds = patience(True, timeout)
             if seconds != 0:
@@ -185,17 +192,24 @@ class Pipe(Pickling, SharedObject):
         TimeoutError; EOFError when nobody holds the other end any more and all messages were received;
         UnsupportedError at an end that only sends.
         """
-        handle = self._handle
-        claim = _native.new_claim()
-        released: list[int] = []
+        handle, passage = self._handle, self._passage
+        spare = passage.spare
+        taking = passage.taking()
+        claim = taking.claim
+        done = None
         try:
-            self._receive(claim, timeout)
+            for status in taking.tries:  # noqa: B007
+                break
+            if status:
+                self._receive_late(status, claim, timeout)
             data: bytes = _native.bytes_at(claim.data, claim.len)
             # In one step, and nothing after it in which a signal handler could run.
-            released += starmap(_release, ((handle, claim),))
+            for done in taking.releases:  # noqa: B007
+                break
+            spare[taking] = None
             return data
         except BaseException:
-            if not released and claim.len != _native.FORGOTTEN:
+            if done is None and claim.len != _native.FORGOTTEN:
                 _put_back(handle, claim)
             raise
 
@@ -241,6 +255,11 @@ class Pipe(Pickling, SharedObject):
 
     def _receive(self, claim: Any, timeout: float | None) -> None:
         status = _native.quick.shc_pipe_recv_in_place(self._handle, 0, claim)
+        if status:
+            self._receive_late(status, claim, timeout)
+
+    def _receive_late(self, status: int, claim: Any, timeout: float | None) -> None:
+        """Goes on after a try that did not succeed."""
         if status == _native.WOULD_BLOCK:
             seconds = patience(True, timeout)
             if seconds != 0:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from itertools import repeat, starmap
+from operator import attrgetter
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from . import _native
 from ._async import until
 from ._companion import fast
 from ._guard import Item, Slot
-from ._object import Pickling, SharedObject, encode_name, flat, option, patience, unsigned
+from ._object import Passing, Pickling, encode_name, flat, option, patience, unsigned
 from .errors import Empty, Full, ShutDown, TooLargeError
 
 if TYPE_CHECKING:
     from .segment import Segment
 
 __all__ = ["Item", "Queue", "Slot"]
+
+Self = TypeVar("Self", bound="Queue")
 
 # A longer copy does not keep other threads from running.
 _LONG = 1 << 16
@@ -27,11 +29,11 @@ _LONG = 1 << 16
 _ROOM = 1024
 
 _slow_get = _native.slow.shc_queue_get
-_release = _native.quick.shc_queue_release
+_releases = attrgetter("releases")
 
 
 @fast("Queue")
-class Queue(Pickling, SharedObject):
+class Queue(Pickling, Passing):
     """A bounded first-in, first-out queue of byte strings, for any number of putters and getters.
 
     When a put has returned, the item is in the queue. An item is delivered to one get that completes. If a
@@ -47,12 +49,13 @@ class Queue(Pickling, SharedObject):
     """
 
     _kind = "queue"
+    _functions = ("shc_queue_put", "shc_queue_recv", "shc_queue_release")
     _maxsize: int
     _joinable: bool
 
     @classmethod
     def create(
-        cls,
+        cls: type[Self],
         segment: Segment,
         name: str,
         maxsize: int = 1024,
@@ -61,7 +64,7 @@ class Queue(Pickling, SharedObject):
         max_bytes: int | None = None,
         inline: int | None = None,
         joinable: bool = False,
-    ) -> Queue:
+    ) -> Self:
         """Creates a queue of up to `maxsize` items; AlreadyExistsError when the name is taken.
 
         `max_item` is the largest item in bytes, `max_bytes` how many bytes of items it holds in all, both as
@@ -73,13 +76,13 @@ class Queue(Pickling, SharedObject):
         return cls._get(segment, name, _native.slow.shc_queue_create, options)
 
     @classmethod
-    def open(cls, segment: Segment, name: str) -> Queue:
+    def open(cls: type[Self], segment: Segment, name: str) -> Self:
         """Opens a queue; NotFoundError when there is none."""
         return cls._get(segment, name, _native.slow.shc_queue_open)
 
     @classmethod
     def open_or_create(
-        cls,
+        cls: type[Self],
         segment: Segment,
         name: str,
         maxsize: int = 1024,
@@ -88,13 +91,13 @@ class Queue(Pickling, SharedObject):
         max_bytes: int | None = None,
         inline: int | None = None,
         joinable: bool = False,
-    ) -> Queue:
+    ) -> Self:
         """Opens a queue of equal options, else WrongSizeError, or creates it."""
         options = _options(maxsize, max_item, max_bytes, inline, joinable)
         return cls._get(segment, name, _native.slow.shc_queue_open_or_create, options)
 
     @classmethod
-    def _get(cls, segment: Segment, name: str, verb: Any, *options: _native.QueueOptions) -> Queue:
+    def _get(cls: type[Self], segment: Segment, name: str, verb: Any, *options: _native.QueueOptions) -> Self:
         handle = segment._obtain_one(_native.QueueHandle, verb, encode_name(name, "a queue"), *options)
         queue = cls._made(segment, name, handle)
         queue._maxsize = queue._ask(_native.quick.shc_queue_capacity, _native.out_size())
@@ -129,10 +132,12 @@ class Queue(Pickling, SharedObject):
         large item finds no memory. On any error nothing was put.
         """
         size = len(data) if type(data) is bytes else _LONG
-        if size >= _LONG:
+        if size < _LONG:
+            status = self._passage.put(data, _native.sizes[size])
+        else:
             data, size = _native.readable(data)
-        library = _native.quick if size < _LONG else _native.slow
-        status = library.shc_queue_put(self._handle, data, size, 0)
+            library = _native.quick if size < _LONG else _native.slow
+            status = library.shc_queue_put(self._handle, data, size, 0)
         if status == _native.WOULD_BLOCK:
             seconds = patience(block, timeout)
             if seconds != 0:
@@ -150,10 +155,10 @@ class Queue(Pickling, SharedObject):
         When the time has passed that is fewer than there are, and Full if none. An error that stops it half
         way has an attribute `done`, how many were put before.
         """
-        return self._put_rest(flat(items), 0, timeout)
+        return self._put_rest(list(items), timeout)
 
-    def _put_rest(self, items: list[Any], done: int, timeout: float | None) -> int:
-        """Puts what comes after the first `done`; how many were put of all."""
+    def _put_rest(self, items: list[Any], timeout: float | None) -> int:
+        """What the companion leaves of `put_many`."""
         data = flat(items)
         largest = max(map(len, data), default=0)
         if largest > self.max_item:
@@ -165,6 +170,7 @@ class Queue(Pickling, SharedObject):
         library = _native.quick if sum(map(len, data)) < _LONG else _native.slow
         seconds = patience(True, timeout)
         end = None if seconds is None else monotonic() + seconds
+        done = 0
         while done < len(data):
             rest = (_native.buffers_from(buffers, done), len(data) - done)
             status = library.shc_queue_put_many(self._handle, *rest, 0, _native.out(count))
@@ -229,17 +235,24 @@ class Queue(Pickling, SharedObject):
         """
         if self._joinable:
             return self._get_to_do(block, timeout)
-        handle = self._handle
-        claim = _native.new_claim()
-        released: list[int] = []
+        handle, passage = self._handle, self._passage
+        spare = passage.spare
+        taking = passage.taking()
+        claim = taking.claim
+        done = None
         try:
-            self._receive(claim, block, timeout)
+            for status in taking.tries:  # noqa: B007
+                break
+            if status:
+                self._receive_late(status, claim, block, timeout)
             data: bytes = _native.bytes_at(claim.data, claim.len)
             # In one step, and nothing after it in which a signal handler could run.
-            released += starmap(_release, ((handle, claim),))
+            for done in taking.releases:  # noqa: B007
+                break
+            spare[taking] = None
             return data
         except BaseException:
-            if not released:
+            if done is None and claim.len != _native.FORGOTTEN:
                 _put_back(handle, (claim,))
             raise
 
@@ -270,32 +283,35 @@ class Queue(Pickling, SharedObject):
         room = unsigned(max, "max")
         if self._joinable:
             return self._get_many_to_do(room, timeout)
-        handle = self._handle
-        claims: list[Any] = []
+        handle, spare = self._handle, self._passage.spare
+        takings: list[_native.Taking] = []
         released: list[int] = []
         try:
-            data = self._gather(room, claims, timeout)
+            data = self._gather(room, takings, timeout)
+            again = dict.fromkeys(takings)
             # As in `get`.
-            released += map(_release, repeat(handle), claims)
+            released += map(next, map(_releases, takings))
+            spare |= again
             return data
         except BaseException:
             if not released:
-                _put_back(handle, claims)
+                _put_back(handle, [taking.claim for taking in takings])
             raise
 
-    def _gather(self, room: int, claims: list[Any], timeout: float | None) -> list[bytes]:
+    def _gather(self, room: int, takings: list[_native.Taking], timeout: float | None) -> list[bytes]:
         """Takes what `get_many` returns. In CPython 3.13 no `try` has the jump back of a loop in it."""
-        handle = self._handle
         data: list[bytes] = []
         while len(data) < room:
-            claim = _native.new_claim()
-            claims.append(claim)
-            if not data:
-                self._receive(claim, True, timeout)
-            elif _native.quick.shc_queue_recv(handle, 0, claim) != _native.OK:
-                claims.pop()
+            taking = self._passage.taking()
+            takings.append(taking)
+            for status in taking.tries:  # noqa: B007
                 break
-            data.append(_native.bytes_at(claim.data, claim.len))
+            if status and data:
+                takings.pop()
+                break
+            if status:
+                self._receive_late(status, taking.claim, True, timeout)
+            data.append(_native.bytes_at(taking.claim.data, taking.claim.len))
         return data
 
     def _get_many_to_do(self, room: int, timeout: float | None) -> list[bytes]:
@@ -339,6 +355,11 @@ class Queue(Pickling, SharedObject):
 
     def _receive(self, claim: Any, block: bool, timeout: float | None) -> None:
         status = _native.quick.shc_queue_recv(self._handle, 0, claim)
+        if status:
+            self._receive_late(status, claim, block, timeout)
+
+    def _receive_late(self, status: int, claim: Any, block: bool, timeout: float | None) -> None:
+        """Goes on after a try that did not succeed."""
         if status == _native.WOULD_BLOCK:
             seconds = patience(block, timeout)
             if seconds != 0:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import _native
-from ._object import SharedObject, encode_name
+from ._object import Nameable, bound, shut
 from .lock import ObjectLock, ReadLock, WriteLock
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["RwLock"]
 
 
-class RwLock(SharedObject):
+class RwLock(Nameable):
     """A lock that any number of readers hold together, or one writer alone. Not recursive.
 
     `with lock.read():` and `with lock.write():` acquire and release it. Readers do not starve a writer: those
@@ -23,48 +23,34 @@ class RwLock(SharedObject):
     `owner_died` true, until a writer releases it in good order.
     """
 
-    _kind = "rwlock"
-    # Of each side that was used, how it is taken and given back.
-    _bindings: dict[tuple[str, str], _native.Binding]
+    _kind, _called, _handles = "rwlock", "a reader-writer lock", _native.RwLockHandle
+    _read: _native.Binding
+    _write: _native.Binding
 
     @classmethod
-    def create(cls, segment: Segment, name: str) -> RwLock:
-        """Creates a reader-writer lock; AlreadyExistsError when the name is taken."""
-        return cls._get(segment, name, _native.slow.shc_rwlock_create)
-
-    @classmethod
-    def open(cls, segment: Segment, name: str) -> RwLock:
-        """Opens a reader-writer lock; NotFoundError when there is none."""
-        return cls._get(segment, name, _native.slow.shc_rwlock_open)
-
-    @classmethod
-    def open_or_create(cls, segment: Segment, name: str) -> RwLock:
-        """Opens a reader-writer lock, or creates it."""
-        return cls._get(segment, name, _native.slow.shc_rwlock_open_or_create)
-
-    @classmethod
-    def _get(cls, segment: Segment, name: str, verb: Any) -> RwLock:
-        handle = segment._obtain_one(_native.RwLockHandle, verb, encode_name(name, "a reader-writer lock"))
-        lock = cls._made(segment, name, handle)
-        lock._bindings = {}
+    def _made(cls, segment: Segment, name: str, handle: _native.Handle) -> RwLock:
+        lock = super()._made(segment, name, handle)
+        found = _native.Found()
+        lock._read = bound(handle, found, "shc_rwlock_acquire_read", "shc_rwlock_release_read")
+        lock._write = bound(handle, found, "shc_rwlock_acquire_write", "shc_rwlock_release_write")
         return lock
 
     def _let_go(self) -> None:
         super()._let_go()
-        self._bindings = {}
+        shut(self, self._read, self._write)
 
     @property
     def owner_died(self) -> bool:
         """Whether the last acquire found that a writer had died in it; as of Lock."""
-        return self._owner_died
+        return self._read.found.owner_died
 
     def read(self) -> ObjectLock:
         """The readers' side, for a `with` block."""
-        return ReadLock(self)
+        return ReadLock(self, self._read)
 
     def write(self) -> ObjectLock:
         """The writers' side, for a `with` block."""
-        return WriteLock(self)
+        return WriteLock(self, self._write)
 
     def acquire_read(self, block: bool = True, timeout: float | None = None) -> bool:
         """Acquires it with other readers; whether that was possible in `timeout` seconds, None for ever."""

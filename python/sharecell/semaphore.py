@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _native
 from ._async import until
 from ._companion import fast
-from ._object import Bound, encode_name, patience, unsigned
+from ._object import Bound, encode_name, unsigned
+from .lock import Acquirable
 
 if TYPE_CHECKING:
     from .segment import Segment
@@ -21,7 +21,7 @@ _release = _native.quick.shc_semaphore_release
 
 
 @fast("Semaphore")
-class Semaphore(Bound):
+class Semaphore(Acquirable, Bound):
     """A counting semaphore for threads of any number of processes.
 
     `with semaphore:` acquires and releases a permit (and does not close it). Anybody may release, also
@@ -32,6 +32,7 @@ class Semaphore(Bound):
 
     _kind = "semaphore"
     _flags = 0
+    _wait_for = _native.slow.shc_semaphore_acquire
     _functions = ("shc_semaphore_acquire", "shc_semaphore_release", 1)
 
     @classmethod
@@ -63,40 +64,6 @@ class Semaphore(Bound):
         handle = segment._obtain_one(_native.SemaphoreHandle, verb, what, *options)
         return cls._made(segment, name, handle)
 
-    def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
-        """Acquires a permit; whether that was possible, waiting up to `timeout` seconds, None for ever."""
-        status = _native.WOULD_BLOCK
-        try:
-            # So that no exception can come between the permit and the knowledge of it.
-            for status in self._bound.tries:  # noqa: B007
-                break
-            return status == _native.OK or self._settle(status, block, timeout)
-        except BaseException:
-            self._undo(status)
-            raise
-
-    def _settle(self, status: int, block: bool, timeout: float | None) -> bool:
-        """Goes on after a try that did not succeed."""
-        outcome: list[int] = []
-        try:
-            if status == _native.WOULD_BLOCK:
-                seconds = patience(block, timeout)
-                if seconds == 0:
-                    return False
-                status = self._wait(outcome, _native.slow.shc_semaphore_acquire, seconds)
-                if status == _native.TIMED_OUT:
-                    return False
-            self._check(status)
-            return True
-        except BaseException:
-            if outcome:
-                self._undo(outcome[0])
-            raise
-
-    def _undo(self, status: int) -> None:
-        if status == _native.OK:
-            self._bound.give()
-
     def release(self, n: int = 1) -> None:
         """Adds `n` permits. SemaphoreOverflowError, with nothing added, beyond its maximum.
 
@@ -123,21 +90,6 @@ class Semaphore(Bound):
         if not self.acquire(False):
             raise BlockingIOError
         return True
-
-    def __enter__(self: Self) -> Self:
-        # Not by `acquire`: an exception could come between its return and ours.
-        status = _native.WOULD_BLOCK
-        try:
-            for status in self._bound.tries:  # noqa: B007
-                break
-            if status != _native.OK:
-                self._settle(status, True, None)
-            return self
-        except BaseException:
-            self._undo(status)
-            raise
-
-    __exit__ = property(attrgetter("_bound.leave"))
 
 
 class BoundedSemaphore(Semaphore):

@@ -115,7 +115,7 @@ class Value(Bound):
             try:
                 self._word[0] = value
                 return
-            except (TypeError, ValueError):
+            except (OverflowError, TypeError, ValueError):
                 pass
         self.set(value)
 
@@ -181,7 +181,11 @@ class Value(Bound):
 
     def get_lock(self) -> ObjectLock:
         """The value's lock. It does not keep others from reading and writing without it."""
-        return ValueLock(self)
+        return ValueLock(self, self._bound)
+
+    def _own_lock(self, kind: Callable[[Value], Any]) -> Any:
+        """The lock as a thread can take it again; see OwnLock."""
+        return kind(self)
 
 
 def _is_zero(value: Any) -> bool:

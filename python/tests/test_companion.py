@@ -21,7 +21,7 @@ import sharecell as sc
 from sharecell import _companion, _native
 
 IS_REFUSED = os.environ.get("SHARECELL_PURE", "0") not in ("", "0")
-FITS = ".abi3.so" in EXTENSION_SUFFIXES and sys.version_info >= (3, 10)
+FITS = ".abi3.so" in EXTENSION_SUFFIXES and sys.version_info >= (3, 10) and "t" not in sys.abiflags
 PATH = _native.library_path().with_name("_speed.abi3.so")
 
 compiled = pytest.mark.skipif(not sc.is_compiled(), reason="the companion is not in use")
@@ -57,7 +57,7 @@ def fronts():
 @compiled
 def test_signatures_are_those_of_python():
     seen = 0
-    for cls in (sc.Lock, sc.RLock, sc.Condition, sc.Semaphore, sc.Value, sc.Queue, sc.Pipe):
+    for cls in (sc.Lock, sc.RLock, sc.Condition, sc.Event, sc.Semaphore, sc.Value, sc.Queue, sc.Pipe):
         front, pure = cls.__mro__[1:3]
         assert front.__module__ == "sharecell._speed" and pure.__name__ == cls.__name__
         assert cls.__doc__ == pure.__doc__ and cls.__module__ == pure.__module__

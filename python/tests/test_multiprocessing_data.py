@@ -3,7 +3,9 @@
 import array
 import gc
 import pickle
+import queue as queue_module
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy
 import pytest
@@ -153,3 +155,50 @@ def test_an_array_is_a_numpy_view():
     kept = numpy.asarray(mp.Array("i", [4, 5]))
     gc.collect()
     assert kept.tolist() == [4, 5]
+
+
+@pytest.mark.parametrize("make", [lambda: mp.Value("i", 0), lambda: mp.Array("i", 3)], ids=["value", "array"])
+def test_the_lock_of_a_value_belongs_to_a_thread_and_counts(make):
+    thing = make()
+    lock = thing.get_lock()
+
+    def in_a_thread(call):
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(call).result()
+
+    with lock, lock:
+        assert lock.acquire() and lock.acquire(False)
+        assert not in_a_thread(lambda: lock.acquire(False))
+        assert not in_a_thread(lambda: lock.acquire(timeout=0.01))
+        with pytest.raises(AssertionError):
+            in_a_thread(lock.release)
+        assert forked(lambda: not lock.acquire(False)), "a child is somebody else"
+        lock.release()
+        lock.release()
+    assert in_a_thread(lambda: lock.acquire(False) and lock.release() is None)
+    with pytest.raises(AssertionError):
+        lock.release()
+    assert forked(lambda: lock.acquire(False)), "and takes it when it is free"
+    # What a process held that has ended is given to the next, who is told.
+    assert lock.acquire(timeout=60) and lock.owner_died
+    lock.release()
+
+
+@pytest.mark.parametrize("kind", ["queue", "joinable", "pipe"])
+def test_a_long_message_that_is_waited_for(kind):
+    sent = {"number": 1, "text": "x" * 300_000, "bytes": bytearray(200_000)}
+    if kind == "pipe":
+        there, here = mp.Pipe()
+        put, get = there.send, here.recv
+    else:
+        queue = mp.Queue(4) if kind == "queue" else mp.JoinableQueue(4)
+        put, get = queue.put, queue.get
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(5):
+            got = pool.submit(get, timeout=60)
+            put(sent)
+            assert got.result() == sent
+    put(False)
+    assert get() is False
+    with pytest.raises((queue_module.Empty, TimeoutError)):
+        get(timeout=0.01)

@@ -53,6 +53,28 @@ static void simplex(const Segment &segment) {
     CHECK(a.recv()->size() == 7);
 }
 
+static void by_a_function(const Segment &segment) {
+    auto [a, b] = Pipe::create(segment, "by a function");
+    std::string got;
+    const auto take = [&](Bytes message) {
+        got = message.text();
+        return got != "later";
+    };
+    CHECK(a.try_recv_with(take).outcome().would_block());
+    CHECK(a.recv_with_for(a_moment, take).outcome().timed_out());
+    b.send("now");
+    b.send("later");
+    CHECK(*a.recv_with(take) && got == "now");
+    CHECK(!*a.try_recv_with(take) && got == "later");
+    bool thrown = false;
+    try {
+        (void)a.recv_with([](Bytes) -> bool { throw 1; });
+    } catch (int) { thrown = true; }
+    CHECK(thrown && text(*a.recv()) == "later");
+    b.close();
+    CHECK(a.recv_with_for(ages, take).outcome().closed());
+}
+
 static void in_place(const Segment &segment) {
     auto [a, b] = Pipe::create(segment, "in place");
     for (std::size_t size : {std::size_t(0), std::size_t(1), std::size_t(100000)}) {
@@ -117,6 +139,7 @@ int main() {
     Segment segment = new_segment("pipe");
     duplex(segment);
     simplex(segment);
+    by_a_function(segment);
     in_place(segment);
     any_length(segment);
     with_a_child(segment);

@@ -58,6 +58,31 @@ static void many(const Segment &segment) {
     CHECK(queue.empty());
 }
 
+static void by_a_function(const Segment &segment) {
+    auto queue = Queue::create(segment, "by a function", QueueOptions(4));
+    std::string got;
+    const auto take = [&](Bytes item) {
+        if (item.text() == "c") throw std::runtime_error("no c");
+        if (item.text() == "b" && got == "a") return false;
+        got += item.text();
+        return true;
+    };
+    CHECK(queue.try_get_with(4, take).outcome().would_block());
+    CHECK(queue.get_with_for(4, a_moment, take).outcome().timed_out());
+    for (const char *item : {"a", "b", "c"}) queue.put(item);
+    CHECK(*queue.get_with(4, take) == 1 && got == "a" && queue.qsize() == 2);
+    got.clear();
+    CHECK(*queue.try_get_with(1, take) == 1 && got == "b");
+    bool thrown = false;
+    try {
+        (void)queue.get_with(4, take);
+    } catch (const std::runtime_error &error) { thrown = std::string_view(error.what()) == "no c"; }
+    CHECK(thrown && queue.qsize() == 1);
+    queue.shutdown();
+    CHECK(*queue.get_with_for(4, ages, [](Bytes item) { return item.size() == 1; }) == 1);
+    CHECK(queue.get_with(4, take).outcome().closed());
+}
+
 static void items(const Segment &segment) {
     auto queue = Queue::create(segment, "items", QueueOptions(2));
     queue.put("first");
@@ -222,6 +247,7 @@ int main() {
     Segment segment = new_segment("queue");
     put_and_get(segment);
     many(segment);
+    by_a_function(segment);
     items(segment);
     places(segment);
     shutdown(segment);

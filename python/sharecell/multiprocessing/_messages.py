@@ -19,10 +19,11 @@ from typing import Any, Callable, Union
 
 from .. import _native
 
-__all__ = ["Frame", "Message", "dumps", "load_copied", "loads", "take"]
+__all__ = ["PLAIN", "Frame", "Message", "dumps", "load_copied", "loads", "take"]
 
 # No pickle of protocol 2 or later begins with it.
 _MAGIC = 1
+_MARK = bytes([_MAGIC])
 _HEAD = struct.Struct("<BxxxIQ")
 _ALIGNMENT = 64
 # Smaller buffers are better off in the pickle.
@@ -30,7 +31,8 @@ _LARGE = 1 << 14
 # Longer messages are unpickled where they lie.
 _LONG = 1 << 14
 
-_PLAIN = frozenset((int, float, bool, str, bytes, type(None)))
+# What the companion has a shorter way for.
+PLAIN = frozenset((int, float, bool, str, bytes, type(None)))
 
 loads = pickle.loads
 
@@ -95,8 +97,6 @@ Message = Union[bytes, memoryview, Frame]
 
 def dumps(obj: Any) -> Message:
     """An object as a message."""
-    if type(obj) in _PLAIN:
-        return pickle.dumps(obj, 5)
     file = io.BytesIO()
     buffers: list[memoryview] = []
     _Pickler(file, buffers).dump(obj)
@@ -133,8 +133,7 @@ def _load_frame(memory: memoryview, own: Callable[[memoryview], Any]) -> Any:
 
 def load_copied(data: bytes) -> Any:
     """The object of a message that was copied out."""
-    memory = memoryview(data)
-    return _load_frame(memory, bytearray) if _is_frame(memory) else pickle.loads(data)
+    return _load_frame(memoryview(data), bytearray) if data[:1] == _MARK else loads(data)
 
 
 def take(
@@ -158,7 +157,7 @@ def take(
         if not released and claim.len != _native.FORGOTTEN:
             put_back(handle, claim)
         raise
-    return load_copied(data) if data[:1] == b"\1" else loads(data)
+    return load_copied(data)
 
 
 def _take_long(handle: Any, claim: Any, release: Any, in_place: bool) -> Any:

@@ -9,6 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Callable
 
 from .. import _native
+from .._companion import is_compiled
 from .._object import patience
 from ..errors import InvalidHandleError
 from ..pipe import Pipe as SharedPipe
@@ -22,6 +23,8 @@ from ._places import Lease, SegmentLike, pickled, place, reap, reopened
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ..segment import Segment
+
 __all__ = ["Client", "Listener", "Pipe", "wait"]
 
 # How many messages fit into a direction of a pipe.
@@ -32,8 +35,50 @@ _DUPLEX_CAPACITY = 512
 _SLICE = 0.05
 _MOST_OBJECTS = 127
 
+_MISSING = object()
+
 _release = _native.quick.shc_pipe_release
 _put_back = _native.quick.shc_pipe_put_back
+
+
+class MessagePipe(SharedPipe):
+    """One end of a pipe of messages."""
+
+    _loads = staticmethod(_messages.load_copied)
+
+    @classmethod
+    def _made(cls, segment: Segment, name: str, handle: Any) -> MessagePipe:
+        pipe = super()._made(segment, name, handle)
+        pipe._framed = True
+        return pipe
+
+    def send_message(self, obj: Any, timeout: float | None) -> None:
+        """Sends an object."""
+        if type(obj) in _messages.PLAIN:
+            self.send(obj, timeout)
+            return
+        message = _messages.dumps(obj)
+        if isinstance(message, _messages.Frame):
+            with self.reserve(message.size, timeout) as slot:
+                message.write(slot.data)
+        else:
+            self.send_bytes(message, timeout)
+
+    def take(self, seconds: float | None, in_place: bool = False) -> Any:
+        """Receives an object, the buffers of a long message straight from where they lie."""
+
+        def receive(claim: Any) -> None:
+            self._receive(claim, seconds)
+
+        return _messages.take(self._open_handle(), receive, _release, _put_back, in_place)
+
+    def take_view(self, seconds: float | None) -> Any:
+        """Receives an object whose large buffers are views."""
+        return self.take(seconds, True)
+
+    # The companion leaves long messages to it, Python all.
+    _take_long = take
+    receive = SharedPipe.recv if is_compiled() else take
 
 
 # As it is known to type checkers, it is a socket's.
@@ -48,15 +93,15 @@ class PipeConnection(_Base):
     The end-of-file comes when no living process has the other end open.
     """
 
-    def __init__(self, pipe: SharedPipe, lease: Lease | None) -> None:
-        self._pipe: SharedPipe | None = pipe
+    def __init__(self, pipe: MessagePipe, lease: Lease | None) -> None:
+        self._pipe: MessagePipe | None = pipe
         self._lease = lease
         self._bell: Doorbell | None = None
         self._readable = pipe.readable
         self._writable = pipe.writable
 
     @property
-    def shared(self) -> SharedPipe:
+    def shared(self) -> MessagePipe:
         """The end of the pipe as `sharecell.Pipe`, for messages as bytes and in place."""
         if self._pipe is None:
             raise OSError("handle is closed")
@@ -101,28 +146,23 @@ class PipeConnection(_Base):
         self._check_writable()
         if offset or size is not None or type(buf) is not bytes:
             buf = _part(buf, offset, size)
-        self._send(buf, timeout)
+        try:
+            self.shared.send_bytes(buf, timeout)
+        except InvalidHandleError:
+            raise OSError("handle is closed") from None
 
     def send(self, obj: Any, *, timeout: float | None = None) -> None:
         """Sends an object, as `send_bytes`. Large buffers in it are copied once."""
         self._check_closed()
         self._check_writable()
-        self._send(_messages.dumps(obj), timeout)
-
-    def _send(self, message: Any, timeout: float | None) -> None:
-        pipe = self.shared
         try:
-            if isinstance(message, _messages.Frame):
-                with pipe.reserve(message.size, timeout) as slot:
-                    message.write(slot.data)
-            else:
-                pipe.send_bytes(message, timeout)
+            self.shared.send_message(obj, timeout)
         except InvalidHandleError:
             raise OSError("handle is closed") from None
 
     def recv(self, *, timeout: float | None = None) -> Any:
         """Receives an object, waiting for one; TimeoutError when there is none in time. EOFError."""
-        return self._recv(timeout, False)
+        return self._recv(self.shared.receive, timeout)
 
     def recv_view(self, *, timeout: float | None = None) -> Any:
         """Receives an object whose large buffers are read-only views of the shared memory.
@@ -130,25 +170,16 @@ class PipeConnection(_Base):
         The memory is given back when nothing refers to them any more. If this process dies before that,
         another receiver gets the message again.
         """
-        return self._recv(timeout, True)
+        return self._recv(self.shared.take_view, timeout)
 
-    def _recv(self, timeout: float | None, in_place: bool) -> Any:
-        self._check_closed()
+    def _recv(self, call: Callable[[float | None], Any], timeout: float | None) -> Any:
         self._check_readable()
-        pipe = self.shared
         try:
-            handle = pipe._open_handle()
-            return _messages.take(handle, self._receive(pipe, timeout), _release, _put_back, in_place)
+            return _in_slices(call, timeout)
         except InvalidHandleError:
             raise OSError("handle is closed") from None
         finally:
             self._look_again()
-
-    def _receive(self, pipe: SharedPipe, timeout: float | None) -> Callable[[Any], None]:
-        def receive(claim: Any) -> None:
-            _in_slices(lambda seconds: pipe._receive(claim, seconds), timeout)
-
-        return receive
 
     def recv_bytes(self, maxlength: int | None = None, *, timeout: float | None = None) -> bytes:
         """Receives a message as bytes, as `recv`; one longer than `maxlength` stays, with OSError."""
@@ -200,7 +231,7 @@ class PipeConnection(_Base):
         self._check_readable()
         pipe = self.shared
         try:
-            return bool(_in_slices(pipe.poll, timeout))
+            return bool(_in_slices(pipe.poll, timeout, False))
         except TimeoutError:
             return False
         except InvalidHandleError:
@@ -222,7 +253,7 @@ class PipeConnection(_Base):
 
 
 def _rebuild(sent: Any, segment: Any, name: Any, end: str) -> PipeConnection:
-    pipe, lease = reopened(sent, segment, name, lambda segment, name: SharedPipe.open(segment, name, end))
+    pipe, lease = reopened(sent, segment, name, lambda segment, name: MessagePipe.open(segment, name, end))
     return PipeConnection(pipe, lease)
 
 
@@ -244,8 +275,8 @@ def _part(buf: Any, offset: int, size: int | None) -> memoryview:
     return view[offset : offset + size]
 
 
-def _in_slices(call: Callable[[float | None], Any], timeout: float | None) -> Any:
-    """Waits in `call`, which raises TimeoutError or returns False when time is up.
+def _in_slices(call: Callable[[float | None], Any], timeout: float | None, nothing: Any = _MISSING) -> Any:
+    """Waits in `call`, which raises TimeoutError or returns `nothing` when time is up.
 
     As long as ends of pipes are on their way to other processes, this one keeps them open and looks whether
     they have arrived: the end-of-file may depend on it.
@@ -261,7 +292,7 @@ def _in_slices(call: Callable[[float | None], Any], timeout: float | None) -> An
             return call(left)
         try:
             answer = call(pause)
-            if answer is not False:
+            if answer is not nothing:
                 return answer
         except TimeoutError:
             pass
@@ -280,9 +311,9 @@ def Pipe(
     where = place(name, segment)
     count = capacity or (_DUPLEX_CAPACITY if duplex else _SIMPLEX_CAPACITY)
     ends = where.make(
-        lambda at, called: SharedPipe.create(at, called, duplex, capacity=count),
+        lambda at, called: MessagePipe.create(at, called, duplex, capacity=count),
         lambda at, called: tuple(
-            SharedPipe.open_or_create(at, called, end, duplex, capacity=count) for end in "AB"
+            MessagePipe.open_or_create(at, called, end, duplex, capacity=count) for end in "AB"
         ),
     )
     return PipeConnection(ends[0], where.lease), PipeConnection(ends[1], where.lease)
@@ -297,7 +328,7 @@ def pipe_end(
     """
     where = place(name, segment)
     count = capacity or (_DUPLEX_CAPACITY if duplex else _SIMPLEX_CAPACITY)
-    pipe = SharedPipe.open_or_create(where.segment, where.name, end, duplex, capacity=count)
+    pipe = MessagePipe.open_or_create(where.segment, where.name, end, duplex, capacity=count)
     return PipeConnection(pipe, None)
 
 
@@ -317,7 +348,7 @@ def wait(object_list: Iterable[Any], timeout: float | None = None) -> list[Any]:
     def ready(seconds: float | None) -> Any:
         return wait_any(interests, seconds) or False
 
-    known = {id(interest) for interest in _in_slices(ready, timeout) or ()}
+    known = {id(interest) for interest in _in_slices(ready, timeout, False) or ()}
     return [thing for thing, interest in zip(given, interests) if id(interest) in known]
 
 

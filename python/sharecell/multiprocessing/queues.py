@@ -6,9 +6,10 @@ import multiprocessing.queues as _std
 import types
 from queue import Full
 from time import monotonic
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 from .. import _native
+from .._companion import is_compiled
 from .._object import patience
 from ..errors import (
     AlreadyExistsError,
@@ -25,6 +26,9 @@ from ._bells import Doorbell
 from ._places import Lease, SegmentLike, found, place, sending
 from .connection import Pipe
 
+if TYPE_CHECKING:
+    from ..segment import Segment
+
 __all__ = ["JoinableQueue", "Queue", "SimpleQueue"]
 
 # A queue without a bound begins with so many cells, and has four times as many with each ring that follows.
@@ -38,12 +42,51 @@ _release = _native.quick.shc_queue_release
 _put_back = _native.quick.shc_queue_put_back
 
 
+class RingQueue(SharedQueue):
+    """A queue of messages."""
+
+    _loads = staticmethod(_messages.load_copied)
+
+    @classmethod
+    def _get(cls, segment: Segment, name: str, verb: Any, *options: Any) -> RingQueue:
+        ring: Any = super()._get(segment, name, verb, *options)
+        # What was taken in place and given back would not count as got.
+        ring._framed = not ring.joinable
+        return ring
+
+    def put_message(self, obj: Any, message: Any, block: bool, timeout: float | None) -> None:
+        """Puts an object, which `message` is made of unless the companion knows better."""
+        if message is None:
+            self.put_object(obj, block, timeout)
+        elif isinstance(message, _messages.Frame):
+            with self.reserve(message.size, block, timeout) as slot:
+                message.write(slot.data)
+        else:
+            self.put(message, block, timeout)
+
+    def take(self, seconds: float | None, in_place: bool = False) -> Any:
+        """Gets an object, the buffers of a long message straight from where they lie."""
+
+        def receive(claim: Any) -> None:
+            self._receive(claim, True, seconds)
+
+        return _messages.take(self._open_handle(), receive, _release, _put_back, in_place)
+
+    _take_long = take
+
+    def get_message(self, seconds: float | None) -> Any:
+        """Gets an object."""
+        if is_compiled() or not self._framed:
+            return self.get_object(True, seconds)
+        return self.take(seconds)
+
+
 class _Ring:
     """One of the rings that a queue consists of, with its number."""
 
     __slots__ = ("number", "shared")
 
-    def __init__(self, number: int, shared: SharedQueue) -> None:
+    def __init__(self, number: int, shared: RingQueue) -> None:
         self.number = number
         self.shared = shared
 
@@ -76,10 +119,10 @@ class Queue:
         self._maxsize = maxsize if maxsize > 0 else _NAMED if name is not None else 0
         self._begin()
 
-        def make(verb: Any) -> Callable[..., SharedQueue]:
+        def make(verb: Any) -> Callable[..., RingQueue]:
             return lambda at, called: verb(at, called, self._maxsize or _FIRST, joinable=self._joinable)
 
-        first = where.make(make(SharedQueue.create), make(SharedQueue.open_or_create))
+        first = where.make(make(RingQueue.create), make(RingQueue.open_or_create))
         self._rings: tuple[_Ring, ...] = (_Ring(0, first),)
 
     def _begin(self) -> None:
@@ -100,22 +143,22 @@ class Queue:
         On any error nothing was put. Large buffers in the object are copied once.
         """
         self._check_open()
-        message = _messages.dumps(obj)
+        message = None if type(obj) in _messages.PLAIN else _messages.dumps(obj)
         self._used = True
         try:
             if self._maxsize:
-                _put(self._rings[0].shared, message, block, timeout)
+                self._rings[0].shared.put_message(obj, message, block, timeout)
             else:
-                self._put_growing(message)
+                self._put_growing(obj, message)
         except InvalidHandleError:
             self._check_open()
             raise
 
-    def _put_growing(self, message: Any) -> None:
+    def _put_growing(self, obj: Any, message: Any) -> None:
         ring = self._rings[-1]
         while True:
             try:
-                _put(ring.shared, message, False, None)
+                ring.shared.put_message(obj, message, False, None)
                 return
             except Full:
                 self._grow(ring)
@@ -132,7 +175,7 @@ class Queue:
         size = _FIRST * _GROWTH**number
         try:
             name = _ring_name(self._name, number)
-            made = SharedQueue.create(self._segment, name, size, joinable=self._joinable)
+            made = RingQueue.create(self._segment, name, size, joinable=self._joinable)
             self._rings = (*self._rings, _Ring(number, made))
         except AlreadyExistsError:
             made = None
@@ -156,7 +199,7 @@ class Queue:
                 return known
         for number in range(ring.number + 1, _MOST_RINGS):
             try:
-                shared = SharedQueue.open(self._segment, _ring_name(self._name, number))
+                shared = RingQueue.open(self._segment, _ring_name(self._name, number))
             except NotFoundError:
                 continue
             following = _Ring(number, shared)
@@ -184,7 +227,9 @@ class Queue:
             ring = self._rings[0]
             while True:
                 try:
-                    return self._get_from(ring.shared, seconds, in_place)
+                    if in_place and not self._joinable:
+                        return ring.shared.take(seconds, True)
+                    return ring.shared.get_message(seconds)
                 except ShutDown:
                     following = self._after(ring)
                     if following is None:
@@ -198,12 +243,6 @@ class Queue:
         finally:
             if self._bell is not None and not self._closed:
                 self._bell.refresh()
-
-    def _get_from(self, ring: SharedQueue, seconds: float | None, in_place: bool) -> Any:
-        def receive(claim: Any) -> None:
-            ring._receive(claim, True, seconds)
-
-        return _messages.take(ring._open_handle(), receive, _release, _put_back, in_place)
 
     def _forget(self, ring: _Ring) -> None:
         """A ring that is shut and empty is of no use to anybody."""
@@ -224,9 +263,11 @@ class Queue:
         return self.get(False)
 
     def _all_rings(self) -> tuple[_Ring, ...]:
+        """The rings in which something may be: what follows one that is not shut is empty."""
         self._check_usable()
-        while self._after(self._rings[-1]) is not None:
-            pass
+        while not self._maxsize and self._rings[-1].shared.is_shutdown():
+            if self._after(self._rings[-1]) is None:
+                break
         return self._rings
 
     def qsize(self) -> int:
@@ -238,7 +279,7 @@ class Queue:
         self._check_usable()
         if not self._rings[0].shared.empty():
             return False
-        return bool(self._maxsize) or all(ring.shared.empty() for ring in self._all_rings())
+        return bool(self._maxsize) or all(ring.shared.empty() for ring in self._all_rings()[1:])
 
     def full(self) -> bool:
         """Whether a put would have to wait at this moment."""
@@ -259,7 +300,9 @@ class Queue:
         if not self._maxsize:
             # First, so that who makes another ring now sees it.
             Event.open_or_create(self._segment, _end_name(self._name)).close()
-        for ring in self._all_rings():
+        while self._after(self._rings[-1]) is not None:
+            pass
+        for ring in self._rings:
             ring.shared.shutdown()
 
     def join_thread(self) -> None:
@@ -323,7 +366,7 @@ class Queue:
         def open_it(segment: Any, name: str) -> _Ring:
             for at in range(number, _MOST_RINGS):
                 try:
-                    return _Ring(at, SharedQueue.open(segment, _ring_name(name, at)))
+                    return _Ring(at, RingQueue.open(segment, _ring_name(name, at)))
                 except NotFoundError:
                     if self._maxsize:
                         raise
@@ -393,14 +436,6 @@ def _end_name(name: str) -> str:
     return f"{name}.end"
 
 
-def _put(ring: SharedQueue, message: Any, block: bool, timeout: float | None) -> None:
-    if isinstance(message, _messages.Frame):
-        with ring.reserve(message.size, block, timeout) as slot:
-            message.write(slot.data)
-    else:
-        ring.put(message, block, timeout)
-
-
 class JoinableQueue(Queue):
     """A queue that counts what was got and is not done.
 
@@ -409,14 +444,8 @@ class JoinableQueue(Queue):
 
     _joinable = True
 
-    def _get_from(self, ring: SharedQueue, seconds: float | None, in_place: bool) -> Any:
-        return _messages.load_copied(ring.get(True, seconds))
-
     def _forget(self, ring: _Ring) -> None:
         """Keeps a ring that is empty: what was got out of it may not be done."""
-
-    def _get(self, block: bool, timeout: float | None, in_place: bool) -> Any:
-        return super()._get(block, timeout, in_place)
 
     def task_done(self) -> None:
         """Says that an object which this process got is done; ValueError when it has said so for all."""
@@ -444,7 +473,7 @@ class JoinableQueue(Queue):
         first = self._rings[0]
         if first.number:
             for number in range(first.number):
-                shared = SharedQueue.open(self._segment, _ring_name(self._name, number))
+                shared = RingQueue.open(self._segment, _ring_name(self._name, number))
                 self._rings = (*self._rings, _Ring(number, shared))
             self._rings = tuple(sorted(self._rings, key=lambda ring: ring.number))
         return self._rings[0]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing.sharedctypes as _std
-import os
-import threading
 from multiprocessing.reduction import ForkingPickler
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -13,6 +11,7 @@ from .. import _native
 from .._element import TYPECODES
 from .._object import SharedObject
 from ..array import Array as SharedArray
+from ..lock import OwnArrayLock, OwnValueLock
 from ..value import Value as SharedValue
 from ._places import Lease, SegmentLike, pickled, place, reopened
 
@@ -219,57 +218,14 @@ _structures: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
 def _field(name: str) -> property:
     def get(self: Any) -> Any:
-        with self:
+        with self._lock:
             return getattr(self._obj, name)
 
     def put(self: Any, value: Any) -> None:
-        with self:
+        with self._lock:
             setattr(self._obj, name, value)
 
     return property(get, put)
-
-
-class OwnLock:
-    """The lock of a value or an array, which the thread that holds it can take again.
-
-    If its holder is killed, the next one gets it, and `owner_died` is true.
-    """
-
-    def __init__(self, shared: Any) -> None:
-        self._lock = shared.get_lock()
-        self._owner: tuple[int, int] | None = None
-        self._depth = 0
-
-    def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
-        """Acquires it; whether that was possible, waiting up to `timeout` seconds, None for ever."""
-        me = (os.getpid(), threading.get_ident())
-        if self._owner == me:
-            self._depth += 1
-            return True
-        if not self._lock.acquire(block, timeout):
-            return False
-        self._owner, self._depth = me, 1
-        return True
-
-    def release(self) -> None:
-        """Releases it; AssertionError when this thread does not hold it."""
-        if self._owner != (os.getpid(), threading.get_ident()):
-            raise AssertionError("attempt to release recursive lock not owned by thread")
-        self._depth -= 1
-        if self._depth == 0:
-            self._owner = None
-            self._lock.release()
-
-    @property
-    def owner_died(self) -> bool:
-        """Whether the last acquire found that the owner before it had died."""
-        return bool(self._lock.owner_died)
-
-    def __enter__(self) -> bool:
-        return self.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
 
 
 class SynchronizedBase:
@@ -281,7 +237,8 @@ class SynchronizedBase:
         if lock is None:
             memory = getattr(obj, "_wrapper", None)
             if isinstance(memory, Memory):
-                lock = OwnLock(memory.shared)
+                shared: Any = memory.shared
+                lock = shared._own_lock(OwnArrayLock if isinstance(shared, SharedArray) else OwnValueLock)
             else:
                 from .synchronize import RLock
 
@@ -341,13 +298,13 @@ class SynchronizedArray(SynchronizedBase):
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
-            with self:
+            with self._lock:
                 return self._obj[index]
         return self._obj[index]
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if isinstance(index, slice):
-            with self:
+            with self._lock:
                 self._obj[index] = value
         else:
             self._obj[index] = value
