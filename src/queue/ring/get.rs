@@ -179,7 +179,7 @@ impl Ring<'_> {
     /// Takes the item at the head where that takes no more than claiming its cell; `None` where something else is to
     /// be done, and nothing was. It is what [`take`](Self::take) comes to then. Items longer than `room` are left where
     /// they are.
-    #[inline]
+    #[inline(always)]
     pub fn take_straight(
         &self,
         me: Label,
@@ -214,7 +214,7 @@ impl Ring<'_> {
 
     /// Takes the item at the head, hands it to `read`, and gives its cell back, all by the straight way; `None` as for
     /// [`take_straight`](Self::take_straight).
-    #[inline]
+    #[inline(always)]
     pub fn get_straight<R>(
         &self,
         me: Label,
@@ -230,7 +230,7 @@ impl Ring<'_> {
     }
 
     /// Gives back what was [taken straight](Self::take_straight); wakes nobody.
-    #[inline]
+    #[inline(always)]
     pub fn free_straight(&self, ticket: u64) {
         crate::atomic::payload(self.payload(ticket), false);
         let next = State::new(ticket.wrapping_add(self.shape.cells), 0, FREE);

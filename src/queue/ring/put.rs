@@ -71,7 +71,7 @@ impl Ring<'_> {
     /// Puts an item where that takes no more than writing it into the next cell; false where something else is to be
     /// done, and nothing was. It is what [`reserve`](Self::reserve) and [`commit`](Self::commit) come to then; it wakes
     /// nobody either.
-    #[inline]
+    #[inline(always)]
     pub fn put_straight(&self, me: Label, item: &[u8]) -> bool {
         let head = self.head();
         if item.len() >= self.shape.short || self.is_closed() {
