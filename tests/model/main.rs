@@ -20,6 +20,8 @@ mod scene;
 mod seats;
 #[cfg(loom)]
 mod sync;
+#[cfg(loom)]
+mod weakened;
 
 #[cfg(loom)]
 fn main() -> std::process::ExitCode {

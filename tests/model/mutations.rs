@@ -46,6 +46,10 @@ const MUTATIONS: &[Mutation] = &[
     mutation("a removal is not noted before", "who removes an object is killed", ("src/segment/directory.rs", "self.header().pending.store(found.block, Release)", 0), Skip),
     mutation("a block is taken without a mark", "one of two who need memory is killed", ("src/segment/arena.rs", "word.fetch_or(bit, SeqCst)", 0), Skip),
     mutation("a sweep forgets blocks", "a putter is killed, queue of one, spilled", ("src/segment/arena.rs", "let _ = word.cas(Owner::Participant(dead).pack(), 0)", 0), Skip),
+    mutation("a sweep forgets permits", "a semaphore with undo", ("src/sync/semaphore.rs", ".filter(|permit| permit.cas(dead, 0).is_ok()).count()", 0), Skip),
+    mutation("a sweep forgets arrivals", "a party that has come is killed", ("src/sync/barrier.rs", "word.load(Acquire) == arrival(round, dead)", 0), Answer(0)),
+    mutation("a sweep does not say that it reopened cells", "two sweep one", ("src/queue/ring/recover.rs", "self.head().reopened.fetch_add(1, SeqCst)", 0), Skip),
+    mutation("a sweep forgets locks that are taken twice", "the holder of a lock that it took twice is killed", ("src/latch.rs", "let seen = self.0.load(Relaxed);", 1), Answer(0)),
     mutation("memory is added relaxed", "two need memory", ("src/segment/arena.rs", "extent.offset.store(end, Release)", 0), Relaxed),
 ];
 
@@ -62,13 +66,17 @@ pub fn all() -> impl Iterator<Item = &'static Mutation> {
     MUTATIONS.iter()
 }
 
-pub fn find(name: &str) -> &'static Mutation {
-    all().find(|m| m.name == name).expect("a known mutation")
+/// Makes the defect of that name, or relaxes what is at `FILE:LINE`.
+pub fn apply(name: &str) {
+    if let Some(mutation) = all().find(|m| m.name == name) {
+        return mutation.apply();
+    }
+    let (file, line) = name.rsplit_once(':').expect("a known mutation");
+    model::mutate(file, line.parse().expect("a line's number"), Relaxed);
 }
 
 impl Mutation {
-    /// Makes the defect.
-    pub fn apply(&self) {
+    fn apply(&self) {
         let (file, text, nth) = self.place;
         let source = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).expect(BROKEN);
         let mut lines = source.lines().zip(1..).filter(|(line, _)| line.contains(text));

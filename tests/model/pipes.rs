@@ -10,6 +10,7 @@ pub const MODELS: &[Model] = &[
     runner::model("a pipe is closed by its sender", 2, (1, 3), closed),
     deadly("the sender of a pipe is killed", 2, (1, 2), closed),
     deadly("the receiver of a pipe is killed", 2, (1, 2), left_by_receiver),
+    runner::model("a message in parts", 2, (0, 1), in_parts),
     runner::model("an end is opened as the other side sees it gone", 3, (1, 2), opened_late),
 ];
 
@@ -42,6 +43,19 @@ fn closed(scene: &Scene) {
         }
         assert_eq!(kind(receiver.recv()), Some(ErrorKind::Closed));
     });
+    scene.run();
+}
+
+/// A message of two parts arrives whole.
+fn in_parts(scene: &Scene) {
+    let (sender, receiver) = ends(scene);
+    // Longer than what is sent in one block: an eighth of the segment.
+    let long = scene.segment(1).limit() as usize / 8 + 1;
+    scene.task(1, move || {
+        sender.send(&vec![1; long]).unwrap();
+        drop(sender);
+    });
+    scene.task(2, move || assert_eq!(receiver.recv().unwrap(), vec![1; long]));
     scene.run();
 }
 

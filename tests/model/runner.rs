@@ -14,12 +14,14 @@ use sharecell::model;
 
 use super::mutations::{self, BROKEN, Mutation};
 use super::scene::Scene;
-use super::{directory, pipes, queues, seats, sync};
+use super::{directory, pipes, queues, seats, sync, weakened};
 
 const MODEL: &str = "SHARECELL_MODEL";
 const MUTATION: &str = "SHARECELL_MUTATION";
 /// Set to see what led to a failure, access by access.
 const TRACE: &str = "SHARECELL_TRACE";
+/// Printed where a model did not come to the place of a defect.
+const UNMET: &str = "the place was not met";
 /// Far beyond what any model takes: reached only by a loop without an end.
 const MOST_STEPS: usize = 20_000;
 /// How long a model may take: a watchdog only.
@@ -58,16 +60,25 @@ fn models() -> Vec<&'static Model> {
 pub fn main() -> ExitCode {
     if let Ok(name) = std::env::var(MODEL) {
         if let Ok(mutation) = std::env::var(MUTATION) {
-            mutations::find(&mutation).apply();
+            mutations::apply(&mutation);
         }
         if std::env::var_os(TRACE).is_some() {
             print_traces();
         }
         let model = models().into_iter().find(|model| model.name == name).expect("a known model");
+        let mutated = std::env::var_os(MUTATION).is_some();
         explore(model, std::env::var("LONG").is_ok_and(|value| !value.is_empty()));
+        if mutated && !model::is_met() {
+            println!("{UNMET}");
+        }
         return ExitCode::SUCCESS;
     }
     let filters: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    if std::env::var("WEAKEN").is_ok_and(|value| !value.is_empty()) {
+        let count = weakened::run(filters.first().map_or("", String::as_str));
+        println!("{count} ordered accesses relaxed, one at a time");
+        return if count > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     let chosen = |name: &str| filters.is_empty() || filters.iter().any(|f| name.contains(f.as_str()));
     let models: Vec<Job> = models().into_iter().filter(|m| chosen(m.name)).map(Job::Model).collect();
     let mutants: Vec<Job> = mutations::all().filter(|m| chosen(m.name)).map(Job::Mutation).collect();
@@ -110,11 +121,11 @@ fn run(jobs: &[Job], explored: &AtomicU64, killed: &AtomicUsize) -> bool {
     good.into_inner()
 }
 
-fn child(model: &str, mutation: Option<&Mutation>) -> Output {
+fn child(model: &str, mutation: Option<&str>) -> Output {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.env(MODEL, model).env("RUST_BACKTRACE", "0").stdin(Stdio::null());
     if let Some(mutation) = mutation {
-        command.env(MUTATION, mutation.name);
+        command.env(MUTATION, mutation);
     }
     let (stdout, stderr) = (file(), file());
     let mut child =
@@ -182,19 +193,39 @@ fn check(model: &Model, explored: &AtomicU64) -> (String, bool) {
 
 /// A mutation must make its model fail, by what the model or loom says and not by a mistake of this test.
 fn check_noticed(mutation: &Mutation, killed: &AtomicUsize) -> (String, bool) {
-    let output = child(mutation.model, Some(mutation));
-    let text = &output.stderr;
-    let why = reason(text);
-    let noticed = !output.good
-        && !text.contains(BROKEN)
-        && !text.contains("model fully deterministic")
-        && !why.is_empty();
-    if noticed {
+    let output = child(mutation.model, Some(mutation.name));
+    if is_noticed(&output) {
         killed.fetch_add(1, Relaxed);
-        return (format!("noticed: {} [{why}]", mutation.name), true);
+        return (format!("noticed: {} [{}]", mutation.name, reason(&output.stderr)), true);
     }
+    let text = &output.stderr;
     let text = if output.good { "the model did not notice it" } else { text };
     (format!("mutation {:?} of {:?}: {text}", mutation.name, mutation.model), false)
+}
+
+fn is_noticed(output: &Output) -> bool {
+    let text = &output.stderr;
+    let broken = text.contains(BROKEN) || text.contains("model fully deterministic");
+    !output.good && !broken && !reason(text).is_empty()
+}
+
+/// What became of a weakened access in a model.
+pub enum Explored {
+    Noticed,
+    /// The model went through it.
+    Unnoticed,
+    /// The model never came to it.
+    Unmet,
+}
+
+/// Explores a model with what is at `place`, as `FILE:LINE`, relaxed.
+pub fn explore_weakened(model: &Model, place: &str) -> Explored {
+    let output = child(model.name, Some(place));
+    match output.stdout.contains(UNMET) {
+        _ if is_noticed(&output) => Explored::Noticed,
+        true => Explored::Unmet,
+        false => Explored::Unnoticed,
+    }
 }
 
 /// The first line of the first panic's message.

@@ -77,7 +77,9 @@ impl Scene {
         let dead = model::run(self.tasks.take());
         self.survived.set(dead.is_empty());
         let survivor = (1..=self.seats as ProcessId).find(|p| !model::is_killed(*p)).expect("one is left");
-        acting(survivor, || self.processes[survivor - 1].recover());
+        model::sweeping(survivor, || {
+            self.processes[survivor - 1].recover();
+        });
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use sharecell::model::Shared;
 use sharecell::model::kernel::wait_for_end;
 use sharecell::{
-    Barrier, Condition, Deadline, ErrorKind, Event, Lock, RwLock, Segment, Semaphore, SemaphoreOptions,
+    Barrier, Condition, Deadline, ErrorKind, Event, Lock, RLock, RwLock, Segment, Semaphore, SemaphoreOptions,
 };
 
 use super::runner::{Model, deadly, model};
@@ -15,6 +15,8 @@ use super::scene::{Scene, kind};
 pub const MODELS: &[Model] = &[
     model("a lock", 3, (2, 3), lock),
     deadly("the holder of a lock is killed", 3, (1, 2), lock),
+    model("a lock that is taken twice", 2, (2, 3), taken_twice),
+    deadly("the holder of a lock that it took twice is killed", 2, (2, 3), taken_twice),
     model("a semaphore", 3, (2, 3), semaphore),
     deadly("a semaphore with undo", 3, (0, 1), undo),
     model("an event", 3, (2, 3), event),
@@ -22,6 +24,7 @@ pub const MODELS: &[Model] = &[
     deadly("who sets an event is killed", 3, (2, 3), event_of_dead),
     model("a condition", 2, (3, 4), condition),
     deadly("a condition's waiter is killed", 3, (0, 1), condition_of_dead),
+    deadly("who notifies a condition is killed", 3, (0, 1), notifier_of_dead),
     model("a barrier", 2, (2, 4), |scene| barrier(scene, 2)),
     model("a barrier for three", 3, (1, 2), |scene| barrier(scene, 1)),
     deadly("a party that has come is killed", 2, (2, 3), barrier_left_by_dead),
@@ -71,6 +74,32 @@ fn lock(scene: &Scene) {
     let now = free.try_lock().unwrap().owner_died();
     let died_inside = inside.load(SeqCst) == 1 && !scene.survived.get();
     assert!(!now || died_inside && told.load(SeqCst) == 0);
+}
+
+/// A lock taken inside itself is given back by the outer guard alone; who dies inside is told of to the next one.
+fn taken_twice(scene: &Scene) {
+    let a = scene.by(1, |s| RLock::create(s, "x").unwrap());
+    let b = scene.by(2, |s| RLock::open(s, "x").unwrap());
+    let (data, told) = (Arc::new(Shared::default()), Arc::new(AtomicU32::new(0)));
+    let seen = Arc::clone(&data);
+    scene.victim(1, move || {
+        let outer = a.lock().unwrap();
+        drop(a.lock().unwrap());
+        seen.change();
+        drop(outer);
+    });
+    let tell = Arc::clone(&told);
+    let free = Arc::clone(&b);
+    scene.task(2, move || {
+        let outer = b.lock().unwrap();
+        tell.store(outer.owner_died().into(), SeqCst);
+        assert!(!b.lock().unwrap().owner_died(), "it is its own owner");
+        data.change();
+        drop(outer);
+    });
+    scene.run();
+    assert!(told.load(SeqCst) <= u32::from(!scene.survived.get()));
+    assert_eq!(kind(free.try_lock()), None);
 }
 
 fn semaphore(scene: &Scene) {
@@ -212,6 +241,32 @@ fn condition_of_dead(scene: &Scene) {
             c.notify(1).unwrap();
         }
         drop(guard);
+    });
+    scene.run();
+}
+
+/// Who waits is woken by whoever comes after a notifier that was killed.
+fn notifier_of_dead(scene: &Scene) {
+    let [a, b, c] = conditions(scene);
+    let ready = Arc::new(AtomicU32::new(0));
+    let notify = |condition: &Condition, ready: &AtomicU32| {
+        let guard = condition.lock().unwrap();
+        ready.store(1, SeqCst);
+        condition.notify(1).unwrap();
+        drop(guard);
+    };
+    let (first, second) = (Arc::clone(&ready), Arc::clone(&ready));
+    scene.victim(1, move || notify(&a, &first));
+    scene.task(2, move || {
+        let guard = b.lock().unwrap();
+        while ready.load(SeqCst) == 0 {
+            let _ = b.wait().unwrap();
+        }
+        drop(guard);
+    });
+    scene.task(3, move || {
+        wait_for_end(1);
+        notify(&c, &second);
     });
     scene.run();
 }

@@ -14,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
-pub use mutation::{Action, mutate};
+pub use mutation::{Action, is_met, mutate};
 
 use kernel::Kernel;
 use words::Words;
@@ -47,6 +47,8 @@ struct Process {
 struct Machine {
     current: Cell<ProcessId>,
     running: Cell<bool>,
+    /// Whether a defect shows though no model runs: in the sweep after it.
+    sweeping: Cell<bool>,
     mortal: Cell<bool>,
     patient: Cell<bool>,
     processes: [Process; MOST],
@@ -86,6 +88,11 @@ fn machine() -> &'static Machine {
 impl Machine {
     fn process(&self) -> &Process {
         &self.processes[self.current.get()]
+    }
+
+    /// Whether a defect shows.
+    fn is_wrong(&self) -> bool {
+        self.running.get() || self.sweeping.get()
     }
 
     /// Does what may switch to another process.
@@ -163,6 +170,7 @@ pub fn begin() {
     unsafe { base.write_bytes(0, len as usize) };
     machine.current.set(0);
     machine.running.set(false);
+    machine.sweeping.set(false);
     machine.mortal.set(false);
     machine.patient.set(false);
     for process in &machine.processes {
@@ -197,6 +205,14 @@ impl Task {
 /// Lets time pass for those who sleep once any process has ended, and not only after a death.
 pub fn let_time_pass() {
     machine().patient.set(true);
+}
+
+/// Sweeps up after the model has ended, as `process`. A defect shows here as it does while the model runs.
+pub fn sweeping(process: ProcessId, sweep: impl FnOnce()) {
+    let machine = machine();
+    machine.sweeping.set(true);
+    acting(process, sweep);
+    machine.sweeping.set(false);
 }
 
 /// Whether a process was killed.

@@ -2,6 +2,7 @@
 
 use std::panic::Location;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What is wrong at a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,7 @@ struct Mutation {
 }
 
 static MUTATION: OnceLock<Mutation> = OnceLock::new();
+static MET: AtomicBool = AtomicBool::new(false);
 
 /// Makes what is called at `line` of the source `file` go wrong, from now on and in all of this process.
 pub fn mutate(file: &str, line: u32, action: Action) {
@@ -32,8 +34,15 @@ pub fn mutate(file: &str, line: u32, action: Action) {
     assert!(set.is_ok(), "one defect at a time");
 }
 
+/// Whether the place of the defect was come by so far.
+pub fn is_met() -> bool {
+    MET.load(Ordering::Relaxed)
+}
+
 /// What is wrong at `place`.
 pub(super) fn at(place: &Location<'_>) -> Option<Action> {
     let mutation = MUTATION.get()?;
-    (place.line() == mutation.line && place.file().ends_with(&mutation.file)).then_some(mutation.action)
+    let met = place.line() == mutation.line && place.file().ends_with(&mutation.file);
+    MET.fetch_or(met, Ordering::Relaxed);
+    met.then_some(mutation.action)
 }

@@ -265,7 +265,7 @@ fn ordered(order: Ordering, weaker: Ordering) -> Ordering {
 #[track_caller]
 pub fn load<W: Word>(word: &W, order: Ordering) -> W::Int {
     let machine = machine();
-    if !machine.running.get() || machine.process().dead.get() {
+    if !machine.is_wrong() || machine.process().dead.get() {
         return word.get();
     }
     let caller = Location::caller();
@@ -273,6 +273,7 @@ pub fn load<W: Word>(word: &W, order: Ordering) -> W::Int {
     match wrong {
         Some(Action::Answer(value)) => return W::from(value),
         Some(Action::Again) => return W::from(machine.process().last.get()),
+        _ if !machine.running.get() => return word.get(),
         _ => {}
     }
     let value = match atomic(machine, word, false) {
@@ -291,7 +292,7 @@ pub fn load<W: Word>(word: &W, order: Ordering) -> W::Int {
 #[track_caller]
 pub fn store<W: Word>(word: &W, value: W::Int, order: Ordering) {
     let machine = machine();
-    if !machine.running.get() {
+    if !machine.is_wrong() {
         return word.set(value);
     }
     if machine.process().dead.get() {
@@ -306,6 +307,9 @@ pub fn store<W: Word>(word: &W, value: W::Int, order: Ordering) {
         Some(Action::Skip) => return,
         Some(_) => Relaxed,
     };
+    if !machine.running.get() {
+        return word.set(value);
+    }
     match atomic(machine, word, true) {
         Some(atomic) => machine.switching(|| W::store(&atomic, value, ordered(order, Release))),
         None => store_parts(machine, place(word), value.into(), order),
@@ -354,7 +358,7 @@ pub fn change<W: Word>(word: &W, change: Change<W::Int>, order: Ordering) -> Res
     }
     let running = machine.running.get();
     let caller = Location::caller();
-    let wrong = if running { mutation::at(caller) } else { None };
+    let wrong = if machine.is_wrong() { mutation::at(caller) } else { None };
     let change = match (wrong, change) {
         (Some(Action::Blind), Change::Cas(_, new)) => Change::Swap(new),
         (_, change) => change,
