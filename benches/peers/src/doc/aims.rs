@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::group::{Row, Table, median, short};
 use crate::peers::floors::{Line, Owned};
 use crate::peers::queues::Fifo;
-use crate::suite::pipe;
+use crate::suite::{open, pipe};
 
 /// How large the figure may or must be.
 #[derive(Clone, Copy)]
@@ -52,7 +52,7 @@ impl Aim {
 }
 
 const LOAN: &str = "sharecell Queue, reserve and recv";
-const BATCH: &str = "sharecell Queue, put_many and get_many";
+const BATCH: &str = "sharecell TypedQueue, put_many and get_many_into";
 const TYPED: &str = "sharecell TypedQueue";
 const RING: &str = <Owned<1> as Fifo<1>>::NAME;
 
@@ -100,9 +100,12 @@ fn aims() -> Vec<Aim> {
             AtLeast(1.0),
         )
         .floor(RING),
-        ratio("in batches 1 to 1: 3 × 1.5 × ArrayQueue", "queue.8.1.batch", BATCH, array, AtLeast(4.5)),
-        ratio("in batches 2 to 2: 3 × crossbeam_channel", "queue.8.2.batch", BATCH, channel, AtLeast(3.0)),
-        ratio("in batches 4 to 4: 3 × crossbeam_channel", "queue.8.4.batch", BATCH, channel, AtLeast(3.0)),
+        ratio("in batches 1 to 1: 3 × 1.5 × ArrayQueue", "queue.8.1.batch", BATCH, array, AtLeast(4.5))
+            .floor(RING),
+        ratio("in batches 2 to 2: 3 × crossbeam_channel", "queue.8.2.batch", BATCH, channel, AtLeast(3.0))
+            .floor(RING),
+        ratio("in batches 4 to 4: 3 × crossbeam_channel", "queue.8.4.batch", BATCH, channel, AtLeast(3.0))
+            .floor(RING),
         ratio("there and back, beside the cache line", "round.two", TYPED, "floor: cache line", AtMost(3.0)),
         ratio("the same on one processor, beside the futex", "round.one", TYPED, "floor: futex", AtMost(1.3)),
         ratio("pipe, 8 B, beside rtrb in a process", "pipe.8", "sharecell Pipe", "rtrb", AtLeast(2.0))
@@ -119,9 +122,10 @@ fn aims() -> Vec<Aim> {
             "attach, beside shm_open and mmap",
             "open.attach",
             "sharecell Segment, 1 GiB limit",
-            "floor: shm_open and mmap",
+            open::BARE,
             AtMost(2.0),
-        ),
+        )
+        .floor(open::TOUCHED),
         limit("open a value", "open.object", "sharecell Value", 1000.0, " ns"),
         limit("open a lock", "open.object", "sharecell Lock", 1000.0, " ns"),
         limit("open a queue", "open.object", "sharecell Queue", 1000.0, " ns"),

@@ -101,6 +101,9 @@ impl<const W: usize, Q: Shared<W>> Fifo<W> for Q {
     }
 }
 
+/// How many items a call moves.
+pub const BATCH: usize = 64;
+
 /// A queue that moves many items in a call.
 pub trait Batches<const W: usize>: Fifo<W> {
     fn put_many(tx: &mut Self::Tx<'_>, items: &[Words<W>]);
@@ -171,6 +174,17 @@ impl<const W: usize> Shared<W> for Bytes {
     #[inline]
     fn get(side: &mut Queue) -> Words<W> {
         bytemuck::pod_read_unaligned(&side.recv(Deadline::Never).expect("recv"))
+    }
+}
+
+impl<const W: usize> Batches<W> for Typed {
+    fn put_many(tx: &mut TypedQueue<Words<W>>, items: &[Words<W>]) {
+        assert_eq!(tx.put_many(items).expect("put_many"), items.len());
+    }
+    fn get_many(rx: &mut TypedQueue<Words<W>>, max: usize, each: impl FnMut(&Words<W>)) {
+        let mut items = [Words::new(0); BATCH];
+        let got = rx.get_many_into(&mut items[..max.min(BATCH)], Deadline::Never).expect("get_many_into");
+        items[..got].iter().for_each(each);
     }
 }
 

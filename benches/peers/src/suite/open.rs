@@ -11,9 +11,14 @@ use crate::machine::now;
 use crate::peers::{Scratch, unique};
 use crate::trial::{self, Place};
 
+pub const BARE: &str = "floor: shm_open and mmap";
+/// Who attaches writes to a page of it, so this is what can be reached.
+pub const TOUCHED: &str = "floor: shm_open, mmap and a first touch";
+
 pub fn groups<'a>() -> Vec<Group<'a>> {
     let mut attach = Group::new("open.attach", "Attach to what another process has made", "ns");
-    attach.add("floor: shm_open and mmap", Place::Processes, shm_open);
+    attach.add(BARE, Place::Processes, |count| shm_open(count, false));
+    attach.add(TOUCHED, Place::Processes, |count| shm_open(count, true));
     attach.add("sharecell Segment, 1 GiB limit", Place::Processes, |count| segment(1 << 30, count));
     attach.add("sharecell Segment, 64 GiB limit", Place::Processes, |count| segment(64 << 30, count));
     attach.add("shared_memory", Place::Processes, shared_memory_crate);
@@ -84,7 +89,7 @@ impl Drop for Mapping {
     }
 }
 
-fn shm_open(count: u64) -> Result<Sample> {
+fn shm_open(count: u64, touch: bool) -> Result<Sample> {
     const LEN: usize = 1 << 20;
     let name = CString::new(format!("/{}", unique()))?;
     let map = |flags: libc::c_int| {
@@ -101,6 +106,10 @@ fn shm_open(count: u64) -> Result<Sample> {
             at
         };
         ensure!(at != libc::MAP_FAILED, "mmap: {}", std::io::Error::last_os_error());
+        if touch {
+            // SAFETY: it was mapped, so that it can be written to, and the file is as long.
+            unsafe { at.cast::<u8>().write_volatile(1) };
+        }
         Ok(Mapping(at, LEN))
     };
     let made = map(libc::O_CREAT | libc::O_EXCL)?;

@@ -5,12 +5,11 @@ use anyhow::{Result, ensure};
 use crate::group::{Group, Sample};
 use crate::peers::floors;
 use crate::peers::iceoryx::PubSub;
-use crate::peers::queues::{ArrayQueue, Batches, Bytes, Channel, Fifo, Kanal, Rtrb, Typed, Words};
+use crate::peers::queues::{ArrayQueue, BATCH, Batches, Bytes, Channel, Fifo, Kanal, Rtrb, Typed, Words};
 use crate::peers::system::{Descriptors, Interprocess, IpcChannel, PIPE, PosixMq, SOCKETPAIR};
 use crate::trial::{self, Pin, Place, Report, Worker};
 
 pub const CAPACITY: usize = 1024;
-const BATCH: usize = 64;
 
 pub fn groups<'a>() -> Vec<Group<'a>> {
     let mut all = Vec::new();
@@ -53,9 +52,14 @@ fn batches<'a, const W: usize>(side: usize) -> Group<'a> {
     let bytes = W * 8;
     let title = format!("Queue, {BATCH} items of {bytes} bytes at a time, {side} who put and {side} who get");
     let mut g = Group::new(format!("queue.{bytes}.{side}.batch"), title, "items/s");
+    g.add("sharecell TypedQueue, put_many and get_many_into", Place::Processes, move |count| {
+        flow::<W, Typed>(side, side, CAPACITY, count, &put_batches::<W, Typed>, &get_batches::<W, Typed>)
+    });
     g.add("sharecell Queue, put_many and get_many", Place::Processes, move |count| {
         flow::<W, Bytes>(side, side, CAPACITY, count, &put_batches::<W, Bytes>, &get_batches::<W, Bytes>)
     });
+    add::<W, floors::Bare<W>>(&mut g, side);
+    add::<W, floors::Owned<W>>(&mut g, side);
     add::<W, ArrayQueue<W>>(&mut g, side);
     add::<W, Channel<W>>(&mut g, side);
     g
