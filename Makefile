@@ -29,7 +29,7 @@ export PYTHONPATH := $(CURDIR)/python
 .DEFAULT_GOAL := help
 .PHONY: help tools build venv demo test fmt lint test-rust steps test-c test-python test-cpython test-examples \
 	test-soak test-wheel doc bench bench-doc lint-bench kills profile count soak linear many bench-python model header golden format wheel \
-	sanitize sanitize-short fuzz tsan clean
+	sanitize sanitize-short fuzz tsan traps clean
 
 help:
 	@echo 'make demo [FILE=path]  build, then run the demonstration'
@@ -53,6 +53,7 @@ help:
 	@echo '  linear ROUNDS=50     records histories of real processes and looks for an order that explains them'
 	@echo '  many COUNT=10000000  creates and removes so many objects in processes that are killed; nothing may leak'
 	@echo '  fuzz [SECONDS=60]    damages segments and uses them, guided by coverage'
+	@echo '  traps [TRAP=T13]     takes the defences against known traps away one by one; a test must fail each time'
 	@echo '  tsan                 the unit tests under ThreadSanitizer'
 	@echo '  bench [QUICK=1] [ONLY=name]  measures sharecell beside its peers; results in target/bench'
 	@echo '  kills [N=100] [ONLY=name]    kills users of sharecell and of its peers, and says who hangs'
@@ -104,7 +105,7 @@ lint: venv
 	$(CARGO) clippy --all-targets --all-features -- -D warnings
 	$(CARGO) clippy --release --manifest-path tests/soak/Cargo.toml --target-dir '$(TARGET)/soak' -- -D warnings
 	$(CARGO) clippy --all-targets --manifest-path benches/count/Cargo.toml --target-dir '$(TARGET)/count' -- -D warnings
-	$(CARGO) clippy --test steps -- -D warnings
+	$(CARGO) clippy --test steps --test defences -- -D warnings
 	$(CARGO) clippy --test steps --features steps -- -D warnings
 	'$(VENV_BIN)/ruff' check $(PYTHON_DIRS)
 	cd python && '$(VENV_BIN)/mypy' sharecell tests/typing
@@ -207,6 +208,10 @@ tsan: tools
 # What makes it fail is added to fuzz/found.txt; SHARECELL_BLESS=1 keeps what it learned in fuzz/corpus.txt.
 fuzz: tools venv
 	@.ci/fuzz.sh '$(or $(SECONDS),60)'
+
+# Builds the library anew for each defence.
+traps: tools
+	$(CARGO) test --test defences -- $(TRAP)
 
 header:
 	SHARECELL_BLESS=1 $(CARGO) test $(FEATURES) --test header

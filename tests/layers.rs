@@ -49,6 +49,25 @@ fn libc_is_called_in_sys_alone() {
     check(&sources(), |source| only_in("sys", source, &["libc"]));
 }
 
+/// Their layout is libc's own and differs between libcs, and one killed in them leaves others waiting: see
+/// docs/reliability.md. The robust list is libc's, and names threads by numbers that another pid namespace uses again.
+#[test]
+fn locks_of_libc_are_used_nowhere() {
+    check(&sources(), |source| {
+        let found = words(&source.code).filter(|word| is_lock_of_libc(word));
+        found.map(|word| format!("`{word}` must not be used")).collect()
+    });
+}
+
+fn is_lock_of_libc(word: &str) -> bool {
+    let families = ["pthread_mutex", "pthread_cond", "pthread_rwlock", "pthread_barrier", "pthread_spin"];
+    let calls = ["sem_t", "sem_open", "sem_init", "sem_wait", "sem_post", "semget", "semop"];
+    families.iter().any(|family| word.starts_with(family))
+        || calls.contains(&word)
+        || word.contains("robust_list")
+        || word.ends_with("_PI")
+}
+
 #[test]
 fn symbols_are_exported_in_capi_alone() {
     check(&sources(), |source| only_in("capi", source, &["no_mangle", "export_name"]));
@@ -74,6 +93,8 @@ fn this_test_sees_what_it_should() {
     );
     assert_eq!(crate_references(&code), ["a", "c", "d", "f"]);
     assert_eq!(words("libc::x my_libc").collect::<Vec<_>>(), ["libc", "x", "my_libc"]);
+    assert!(["pthread_mutex_t", "SYS_set_robust_list", "FUTEX_LOCK_PI"].into_iter().all(is_lock_of_libc));
+    assert!(!is_lock_of_libc("pthread_atfork") && !is_lock_of_libc("semaphore"));
     assert!(imports_ctypes("    from ctypes import c_int") && imports_ctypes("import os, _ctypes"));
     assert!(
         !imports_ctypes("from multiprocessing import sharedctypes") && !imports_ctypes("# import ctypes")

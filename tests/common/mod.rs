@@ -385,7 +385,8 @@ pub fn in_private_shm(size: u64, scene: impl FnOnce()) {
     assert!(code == 0 || code == NOT_PERMITTED, "the process with its own /dev/shm ended with {code}");
 }
 
-fn mount_private_shm(size: u64) -> bool {
+/// Gives this process, and its children to be, a `/dev/shm` of its own; whether that is permitted.
+pub fn mount_private_shm(size: u64) -> bool {
     let options = std::ffi::CString::new(format!("size={size}")).unwrap();
     let (tmpfs, none) = (c"tmpfs".as_ptr(), std::ptr::null());
     // SAFETY: all strings are NUL-terminated and live for the calls.
