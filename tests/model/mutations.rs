@@ -21,6 +21,12 @@ pub struct Mutation {
 const MUTATIONS: &[Mutation] = &[
     mutation("a put's commit is relaxed", "a queue of one, wrapping", ("src/queue/ring/put.rs", "cell.state.store(State::new(ticket, 0, FULL).0, Release)", 0), Relaxed),
     mutation("a getter's look at a cell is relaxed", "a queue of one, wrapping", ("src/queue/ring/get.rs", "if cell.state.load(Acquire) != full.0", 0), Relaxed),
+    mutation("a get's release is relaxed", "a queue of one, wrapping", ("src/queue/ring/get.rs", "self.cell(ticket).state.store(next.0, Release)", 0), Relaxed),
+    mutation("a release after a wait is relaxed", "a queue of one, wrapping", ("src/queue/ring/get.rs", "State::new(claim.ticket.wrapping_add(n), 0, FREE).0, Release)", 0), Relaxed),
+    mutation("the commit of a reserved place is relaxed", "a queue of one with spilled items", ("src/queue/ring/put.rs", "cell.state.store(State::new(claim.ticket, 0, FULL).0, Release)", 0), Relaxed),
+    mutation("giving a place up is relaxed", "a place is given up", ("src/queue/ring/put.rs", "self.cell(ticket).state.store(next.0, Release);", 0), Relaxed),
+    mutation("a put does not look at the end after its claim", "a put meets the end", ("src/queue/ring/put.rs", "if head.closed.load(SeqCst) != 0 {", 0), Answer(0)),
+    mutation("a put that waited does not look at the end after its claim", "a put that waits for room meets the end", ("src/queue/ring/put.rs", "if self.head().closed.load(SeqCst) != 0 {", 0), Answer(0)),
     mutation("a putter's claim does not compare", "two putters, one getter", ("src/queue/ring/put.rs", "|| cell.state.cas(free.0, State::new(ticket, me, WRITING).0).is_err()", 0), Blind),
     mutation("a getter's claim does not compare", "one putter, two getters", ("src/queue/ring/get.rs", "if cell.state.cas(full.0, State::new(ticket, me, READING).0).is_err()", 0), Blind),
     mutation("a getter does not look again at what it passed over", "a queue of two, wrapping, nothing overtakes", ("src/queue/ring/get.rs", "let seen = self.state(*t);", 0), Answer(0)),

@@ -22,6 +22,9 @@ pub const MODELS: &[Model] = &[
     model("two putters, one getter", 3, (1, 3), two_putters),
     model("one putter, two getters", 3, (1, 3), two_getters),
     model("a queue is shut down", 3, (1, 2), shut_down),
+    model("a put meets the end", 2, (2, 3), |scene| put_meets_end(scene, 0)),
+    model("a put that waits for room meets the end", 2, (2, 3), |scene| put_meets_end(scene, 1)),
+    model("a place is given up", 2, (2, 3), given_up),
     model("putters come round to a held item", 3, (1, 2), held),
     deadly("a putter is killed", 3, (0, 1), |scene| killed_putter(scene, 2, 8)),
     deadly("a putter is killed, queue of one, spilled", 3, (0, 1), |scene| killed_putter(scene, 1, SPILLED)),
@@ -137,6 +140,40 @@ fn shut_down(scene: &Scene) {
     scene.task(3, move || closer.shutdown());
     scene.run();
     assert_eq!(puts.load(SeqCst), gets.load(SeqCst), "lost, or put after the end");
+}
+
+/// One puts into a queue of one that has `before` items in it, the other shuts it down: a put that succeeds is got.
+fn put_meets_end(scene: &Scene, before: u8) {
+    let [p, c] = queues(scene, 1);
+    (0..before).for_each(|n| p.put(&item(n, 8)).unwrap());
+    let (put, got) = (Arc::new(AtomicU32::new((1 << before) - 1)), Arc::new(AtomicU32::new(0)));
+    let (puts, gets) = (Arc::clone(&put), Arc::clone(&got));
+    scene.task(1, move || match kind(p.put(&item(before, 8))) {
+        None => drop(put.fetch_or(1 << before, SeqCst)),
+        Some(e) => assert_eq!(e, ErrorKind::Closed),
+    });
+    scene.task(2, move || {
+        c.shutdown();
+        get_all(&c).iter().for_each(|item| note(&got, item));
+    });
+    scene.run();
+    assert_eq!(puts.load(SeqCst), gets.load(SeqCst), "lost, or put after the end");
+}
+
+/// One gets, and gives up the place where the other puts next.
+fn given_up(scene: &Scene) {
+    let [a, b] = queues(scene, 1);
+    a.put(&item(1, 8)).unwrap();
+    let rest = Arc::clone(&a);
+    scene.task(1, move || {
+        assert_eq!(number(&a.get().unwrap(), 8), 1);
+        if let Ok(place) = a.reserve(8, Deadline::Now) {
+            place.abort();
+        }
+    });
+    scene.task(2, move || b.put(&item(2, 8)).unwrap());
+    scene.run();
+    assert_eq!(number(&rest.get().unwrap(), 8), 2);
 }
 
 /// One receives in place while another puts: the ring of two goes round to the cell that is held.

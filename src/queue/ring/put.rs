@@ -220,6 +220,7 @@ impl Ring<'_> {
 
     /// Gives a claim up: nothing was put.
     pub fn abort(&self, claim: &Claim) {
+        crate::atomic::payload(claim.data, true);
         if self.shape.max_bytes != u64::MAX {
             self.return_bytes(claim.len as u64);
         }

@@ -34,6 +34,11 @@ pub fn mutate(file: &str, line: u32, action: Action) {
     assert!(set.is_ok(), "one defect at a time");
 }
 
+/// Whether there is a defect.
+pub(super) fn is_set() -> bool {
+    MUTATION.get().is_some()
+}
+
 /// Whether the place of the defect was come by so far.
 pub fn is_met() -> bool {
     MET.load(Ordering::Relaxed)

@@ -38,6 +38,8 @@ pub(super) struct Words {
     dirty: Vec<usize>,
     atomics: HashMap<Place, Rc<dyn Any>>,
     payloads: HashMap<usize, Rc<loom::cell::UnsafeCell<()>>>,
+    /// What all fences touch, where there is a defect to be found.
+    fences: Option<Rc<loom::sync::atomic::AtomicU32>>,
 }
 
 impl Words {
@@ -48,6 +50,7 @@ impl Words {
         }
         self.atomics.clear();
         self.payloads.clear();
+        self.fences = None;
         self.learnt = false;
     }
 
@@ -61,6 +64,7 @@ impl Words {
 
     /// Makes loom's atomics for all shared words, with what the memory holds now.
     pub(super) fn register(&mut self) {
+        self.fences = mutation::is_set().then(|| rc(loom::sync::atomic::AtomicU32::new(0)));
         for &(address, width) in &self.shared {
             let atomic: Rc<dyn Any> = match width {
                 0 => {
@@ -383,14 +387,21 @@ pub fn change<W: Word>(word: &W, change: Change<W::Int>, order: Ordering) -> Res
     Ok(old)
 }
 
-/// A fence.
+/// A fence. loom would go through it together with the access before it, and hide that one's defects; so where there
+/// is one, fences are accesses as well, of a word that orders nothing.
 #[track_caller]
 pub fn fence(order: Ordering) {
     let machine = machine();
     if !machine.running.get() || machine.process().dead.get() || mutation::at(Location::caller()).is_some() {
         return;
     }
-    machine.switching(|| loom::sync::atomic::fence(order));
+    let fences = machine.words.borrow().fences.clone();
+    machine.switching(|| {
+        if let Some(fences) = fences {
+            fences.fetch_add(1, Relaxed);
+        }
+        loom::sync::atomic::fence(order);
+    });
 }
 
 /// The bytes at `address` were written, or read: they are nobody else's meanwhile, which loom checks.
