@@ -1,5 +1,6 @@
 //! From the SIGKILL of one process to the success of another that sleeps.
 
+use std::any::Any;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
@@ -21,13 +22,14 @@ pub fn groups<'a>() -> Vec<Group<'a>> {
 /// What the victim has when it is killed, and what the waiter waits for.
 #[derive(Clone, Copy)]
 struct Case {
-    make: fn(&Segment) -> Result<()>,
+    /// What is given back is kept meanwhile.
+    make: fn(&Segment) -> Result<Box<dyn Any>>,
     victim: fn(&Segment, &dyn Fn()),
     waiter: fn(&Segment) -> bool,
 }
 
 const LOCK: Case = Case {
-    make: |s| Lock::create(s, "x").map(std::mem::forget).map_err(Into::into),
+    make: |s| Ok(Box::new(Lock::create(s, "x")?)),
     victim: |s, dead| {
         let lock = Lock::open(s, "x").expect("open");
         let _guard = lock.lock().expect("lock");
@@ -40,8 +42,7 @@ const QUEUE: Case = Case {
     make: |s| {
         let queue = Queue::create(s, "x", &QueueOptions::new(16))?;
         queue.put(b"the only item")?;
-        std::mem::forget(queue);
-        Ok(())
+        Ok(Box::new(queue))
     },
     victim: |s, dead| {
         let queue = Queue::open(s, "x").expect("open");
@@ -55,8 +56,7 @@ const PIPE: Case = Case {
     make: |s| {
         let (a, b) = Pipe::create(s, "x", &PipeOptions::new())?;
         drop(b);
-        std::mem::forget(a);
-        Ok(())
+        Ok(Box::new(a))
     },
     victim: |s, dead| {
         let _end = Pipe::open(s, "x", End::B).expect("open");
@@ -69,7 +69,7 @@ const PIPE: Case = Case {
 };
 
 const BARRIER: Case = Case {
-    make: |s| Barrier::create(s, "x", 3).map(std::mem::forget).map_err(Into::into),
+    make: |s| Ok(Box::new(Barrier::create(s, "x", 3)?)),
     victim: |s, dead| {
         let barrier = Barrier::open(s, "x").expect("open");
         std::thread::scope(|scope| {
@@ -136,7 +136,7 @@ struct Marks {
 
 fn kill_one(case: Case, mib: usize) -> Result<u64> {
     let scratch = Scratch::new()?;
-    (case.make)(&scratch.segment)?;
+    let _kept = (case.make)(&scratch.segment)?;
     let name = scratch.segment.name();
     let marks = Region::<Marks>::new()?;
     // Both are attached as processes that only know the name: what this one has open is not theirs.
