@@ -55,7 +55,7 @@ help:
 	@echo '  fuzz [SECONDS=60]    damages segments and uses them, guided by coverage'
 	@echo '  traps [TRAP=T13]     takes the defences against known traps away one by one; a test must fail each time'
 	@echo '  tsan                 the unit tests under ThreadSanitizer'
-	@echo '  bench [QUICK=1] [ONLY=name]  measures sharecell beside its peers; results in target/bench'
+	@echo '  bench [QUICK=1] [ONLY=name] [REPEATS=n] [MS=n]  measures sharecell beside its peers; results in target/bench'
 	@echo '  kills [N=100] [ONLY=name]    kills users of sharecell and of its peers, and says who hangs'
 	@echo '  profile ONLY=name [PEER=name]  where the time of one measure goes, by perf; target/bench/profile.txt'
 	@echo '  bench-doc            writes docs/performance.md, its pictures and a part of docs/reliability.md from those results'
@@ -180,7 +180,8 @@ lint-bench:
 	$(CARGO) clippy --release --quiet --manifest-path benches/peers/Cargo.toml --target-dir '$(TARGET)/bench' -- -D warnings
 
 bench: lint-bench build $(BENCH_VENV)/.ready
-	$(BENCH) run --python '$(BENCH_VENV)/bin/python' $(if $(QUICK),--quick) $(if $(ONLY),--only '$(ONLY)') --out '$(TARGET)/bench/results.json'
+	$(BENCH) run --python '$(BENCH_VENV)/bin/python' $(if $(QUICK),--quick) $(if $(ONLY),--only '$(ONLY)') \
+		$(if $(REPEATS),--repeats $(REPEATS)) $(if $(MS),--trial-ms $(MS)) --out '$(TARGET)/bench/results.json'
 
 kills: build $(BENCH_VENV)/.ready
 	$(BENCH) kills --python '$(BENCH_VENV)/bin/python' --times '$(or $(N),100)' $(if $(ONLY),--only '$(ONLY)') --out '$(TARGET)/bench/kills.json'

@@ -88,6 +88,8 @@ pub struct Results {
     pub machine: Machine,
     pub noise: Noise,
     pub quick: bool,
+    pub repeats: usize,
+    pub trial_ms: u64,
     pub seconds: u64,
     pub tables: Vec<Table>,
 }
@@ -133,6 +135,8 @@ fn run(mut settings: Settings) -> Result<()> {
         machine: Machine::look(),
         noise: noise.end(),
         quick: settings.quick,
+        repeats: settings.repeats,
+        trial_ms: settings.trial_ms,
         seconds: start.elapsed().as_secs(),
         tables,
     };

@@ -66,7 +66,7 @@ fn head(out: &mut String, results: &Results) -> Result<()> {
         ("Python", m.python.clone()),
         ("commit", m.commit.clone()),
         ("date", m.date.clone()),
-        ("took", format!("{} s", results.seconds)),
+        ("took", format!("{} s; {} repeats of {} ms", results.seconds, results.repeats, results.trial_ms)),
         (
             "noise",
             format!(
