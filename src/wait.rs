@@ -19,7 +19,8 @@
 //! Before it sleeps a waiter spins, for as long as that has paid in its thread: each spin that succeeds makes the next
 //! ones longer, up to about what a sleep costs, each that does not halves them, and a short sleep doubles them, for it
 //! could have been a spin. Who is woken from its own processor would spin in vain, and gives the processor away a few
-//! times instead, unless a stranger takes it then for long. So who waits for slow ones soon sleeps at once. (The sequence number holds the waker's processor.)
+//! times instead, unless a stranger takes it then for long. So who waits for slow ones soon sleeps at once. (The sequence
+//! number holds the waker's processor.)
 //!
 //! At each tick a waiter does its part for the segment. One that knows whom it waits for (the holder of a
 //! lock, the writer of a cell) asks the kernel about exactly that participant, after 1 ms, then up to every

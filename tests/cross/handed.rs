@@ -42,6 +42,16 @@ fn open(agent: &mut Agent) {
     agent.does("value open v i");
 }
 
+/// The one has the lock, takes the item as well, and is killed: the other gets both.
+fn killed_with_both(a: &mut Agent, b: &mut Agent) {
+    a.ask("queue recv q -1");
+    b.tell("lock acquire l -1");
+    a.kill();
+    b.hears("died");
+    b.does("lock release l");
+    b.says("queue get q -1", "01");
+}
+
 pub fn cases() -> Vec<Case> {
     vec![
         case("over a socket", |pair| {
@@ -119,12 +129,7 @@ pub fn cases() -> Vec<Case> {
             let Pair { a, b, .. } = pair;
             a.says("lock acquire l -1", "clean");
             b.does("queue put q -1 01");
-            a.ask("queue recv q -1");
-            b.tell("lock acquire l -1");
-            a.kill();
-            b.hears("died");
-            b.does("lock release l");
-            b.says("queue get q -1", "01");
+            killed_with_both(a, b);
             b.does(&format!("segment unlink {name}"));
             std::fs::remove_file(path).unwrap();
         }),
@@ -136,12 +141,7 @@ pub fn cases() -> Vec<Case> {
             open(b);
             a.says("lock acquire l -1", "clean");
             a.does("queue put q -1 01");
-            a.ask("queue recv q -1");
-            b.tell("lock acquire l -1");
-            a.kill();
-            b.hears("died");
-            b.does("lock release l");
-            b.says("queue get q -1", "01");
+            killed_with_both(a, b);
             b.does("event create e");
         }),
         case("and before it was received", |pair| {
