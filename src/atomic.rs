@@ -172,13 +172,14 @@ pub fn fence(order: Ordering) {
 /// Asks for the line of `word`, which this thread is about to write to. A hint.
 #[inline]
 pub fn prefetch<T>(word: &T) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
-        // SAFETY: prefetching has no effect but on the cache, and SSE is part of x86-64.
-        unsafe { _mm_prefetch::<_MM_HINT_ET0>(std::ptr::from_ref(word).cast()) };
+    // The intrinsic reads the line only, unless built for processors that are sure to know PREFETCHW: others take it
+    // for no operation.
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: prefetching has no effect but on the cache.
+    unsafe {
+        std::arch::asm!("prefetchw [{}]", in(reg) std::ptr::from_ref(word), options(nomem, nostack, preserves_flags));
     }
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(any(not(target_arch = "x86_64"), miri))]
     let _ = word;
 }
 

@@ -127,6 +127,17 @@ fn make_queues(s: &Segment) {
     assert_eq!(work.get().unwrap(), b"got");
     std::mem::forget(work.recv(Deadline::Now).unwrap());
     TypedQueue::<Wide>::create(s, "typed", 3).unwrap().put(Wide([8; 5])).unwrap();
+    let runs = keep(TypedQueue::<u64>::create(s, "runs", 32).unwrap());
+    let numbers: Vec<u64> = (0..64).collect();
+    // The first lap goes by single items; of the second, one run is got, and of the next, one item is.
+    for lap in numbers.chunks(32) {
+        runs.put_many(lap).unwrap();
+        assert_eq!(
+            runs.get_many(if lap[0] == 0 { 32 } else { 8 }).unwrap(),
+            lap[..if lap[0] == 0 { 32 } else { 8 }]
+        );
+    }
+    std::mem::forget(runs.as_bytes().recv(Deadline::Now).unwrap());
 }
 
 fn make_pipes(s: &Segment) {
@@ -149,7 +160,7 @@ fn check_all(s: &Segment) {
     #[rustfmt::skip]
     assert_eq!(names, [
         "barrier", "being read", "being written", "bounded", "condition", "floats", "free lock", "half written",
-        "held lock", "not set", "number", "pipe", "poisoned lock", "queue", "rlock", "semaphore", "set", "shut",
+        "held lock", "not set", "number", "pipe", "poisoned lock", "queue", "rlock", "runs", "semaphore", "set", "shut",
         "simplex", "text", "typed", "undo", "untouched", "wide", "work",
     ]);
     assert_eq!(s.participants().iter().map(|p| p.alive).collect::<Vec<_>>(), [false, true]);
@@ -230,6 +241,9 @@ fn check_queues(s: &Segment) {
     work.task_done().unwrap();
     work.join(in_time()).unwrap();
     assert_eq!(TypedQueue::<Wide>::open(s, "typed").unwrap().get().unwrap(), Wide([8; 5]));
+    let runs = TypedQueue::<u64>::open(s, "runs").unwrap();
+    assert_eq!((runs.as_bytes().qsize(), runs.get().unwrap(), runs.get().unwrap()), (24, 40, 41));
+    assert_eq!(runs.get_many(32).unwrap(), (42..64).collect::<Vec<_>>());
 }
 
 fn check_pipes(s: &Segment) {

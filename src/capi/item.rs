@@ -83,6 +83,7 @@ impl shc_item {
         }
         let item = unsafe { item.read_unaligned() };
         let claim = Claim {
+            count: 1,
             ticket: item.claim[0],
             data: item.data.cast_mut().cast(),
             len: item.len,
@@ -108,6 +109,7 @@ impl shc_slot {
         }
         let slot = unsafe { slot.read_unaligned() };
         let claim = Claim {
+            count: 1,
             ticket: slot.claim[0],
             data: slot.data.cast(),
             len: slot.len,

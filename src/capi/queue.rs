@@ -170,7 +170,7 @@ pub unsafe extern "C" fn shc_queue_put_many(
                 bytes(item.data, item.len)
             })
             .collect::<Result<_>>()?;
-        done.set(queue.put_many_until(list, deadline(timeout_ns)?)?)
+        done.set(queue.put_list(list.len(), |i| list[i], deadline(timeout_ns)?)?)
     })
 }
 
@@ -200,7 +200,7 @@ pub unsafe extern "C" fn shc_queue_get(
 
 /// Gets up to `max` items that are there, waiting for the first, one behind the other into a buffer; their
 /// lengths go to `lens`, which has room for `max`, and their number to `count`. It ends before an item for
-/// which the buffer has no room. Up to 64 are given back together when all are copied: if this process dies before, they
+/// which the buffer has no room; less than `max` does not mean that nothing is left. Up to 64 are given back together when all are copied: if this process dies before, they
 /// are delivered again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shc_queue_get_many(
@@ -276,6 +276,9 @@ impl<F: FnMut(&[u8]) -> bool> Sink for Callback<F> {
     }
     fn take(&mut self, item: &[u8]) -> bool {
         (self.0)(item)
+    }
+    fn takes_all(&self) -> bool {
+        false
     }
 }
 

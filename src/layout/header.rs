@@ -8,7 +8,7 @@ use super::describe;
 /// The first eight bytes of every segment.
 pub const MAGIC: u64 = u64::from_ne_bytes(*b"SHARCELL");
 /// Changes with every change of what lies in memory.
-pub const LAYOUT_VERSION: u32 = 2;
+pub const LAYOUT_VERSION: u32 = 3;
 /// Reads as another number on a machine of the other byte order.
 pub const BYTE_ORDER: u32 = 0x0102_0304;
 /// The width of the widest word that must be read and written at once.

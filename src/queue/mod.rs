@@ -21,7 +21,7 @@ use crate::segment::handle::{Handle, Part, Request, Verb};
 use crate::sys::clock::Deadline;
 use crate::wait::Label;
 use join::Join;
-use ring::{Accept, Claim, Ring, Shape};
+use ring::{Accept, Claim, GROUP, Ring, RunPut, Shape};
 
 /// How to create a [`Queue`].
 #[derive(Clone, Debug)]
@@ -93,6 +93,10 @@ pub(crate) trait Sink {
     fn room(&self) -> usize;
     /// Copies an item, for which there is room; false if it is to stay where it is.
     fn take(&mut self, item: &[u8]) -> bool;
+    /// Whether it takes all for which there is room.
+    fn takes_all(&self) -> bool {
+        true
+    }
 }
 
 impl Sink for Vec<Vec<u8>> {
@@ -106,19 +110,20 @@ impl Sink for Vec<Vec<u8>> {
 }
 
 /// How many items of a batch are given back together at the most, so that who waits for room need not wait long.
-const RUN: usize = 64;
+const BATCH: usize = 64;
 
 /// Items that were copied, and are given back together when all are: until then a death redelivers them.
-struct Run<'a> {
+struct Batch<'a> {
     ring: Ring<'a>,
     /// The tickets of those that were taken the straight way.
     straight: Vec<u64>,
     others: Vec<Claim>,
+    count: usize,
 }
 
-impl<'a> Run<'a> {
-    fn new(ring: Ring<'a>, max: usize) -> Self {
-        Self { ring, straight: Vec::with_capacity(max.min(RUN)), others: Vec::new() }
+impl<'a> Batch<'a> {
+    fn new(ring: Ring<'a>) -> Self {
+        Self { ring, straight: Vec::new(), others: Vec::new(), count: 0 }
     }
 
     #[inline]
@@ -128,24 +133,90 @@ impl<'a> Run<'a> {
         } else {
             self.others.push(claim);
         }
-        if self.straight.len() + self.others.len() == RUN {
+        self.count += claim.count as usize;
+        if self.count + GROUP as usize > BATCH {
             self.give_back();
         }
     }
 
     fn give_back(&mut self) {
-        let count = self.straight.len() + self.others.len();
         self.straight.drain(..).for_each(|ticket| self.ring.free_straight(ticket));
         self.others.drain(..).for_each(|claim| self.ring.release_silently(&claim, false));
-        if count > 0 {
-            self.ring.after_release(count as u32);
+        if self.count > 0 {
+            self.ring.after_release(self.count as u32);
+            self.count = 0;
         }
     }
 }
 
-impl Drop for Run<'_> {
+impl Drop for Batch<'_> {
     fn drop(&mut self) {
         self.give_back();
+    }
+}
+
+/// Items that were put, and are still to be told of: once for a batch.
+struct Puts<'a> {
+    ring: Ring<'a>,
+    me: Label,
+    deadline: Deadline,
+    done: usize,
+    silent: u32,
+}
+
+impl Puts<'_> {
+    fn count(&mut self, n: usize) {
+        self.done += n;
+        self.silent += n as u32;
+    }
+
+    fn tell(&mut self) {
+        if self.silent > 0 {
+            self.ring.wake_getters(self.silent);
+            self.silent = 0;
+        }
+    }
+
+    /// Puts one item; who gets is told before it waits for room.
+    #[inline]
+    fn put(&mut self, item: &[u8]) -> Result<()> {
+        if !self.ring.put_straight(self.me, item) {
+            let claim = match self.ring.reserve(item.len(), Deadline::Now) {
+                Err(e) if e.kind() == ErrorKind::WouldBlock && self.deadline != Deadline::Now => {
+                    self.tell();
+                    self.ring.reserve(item.len(), self.deadline)
+                }
+                other => other,
+            }?;
+            ring::fill(&claim, item);
+            self.ring.commit(&claim, item.len());
+        }
+        self.count(1);
+        Ok(())
+    }
+
+    /// Puts as many items as make a run; false if they have to be put one by one.
+    #[inline]
+    fn put_run<'b>(&mut self, item: impl Fn(usize) -> &'b [u8]) -> Result<bool> {
+        loop {
+            match self.ring.put_run(self.me, &item) {
+                RunPut::Done => {
+                    self.count(GROUP as usize);
+                    return Ok(true);
+                }
+                RunPut::Full if self.deadline != Deadline::Now => {
+                    self.tell();
+                    self.ring.await_room(self.me, self.deadline)?;
+                }
+                _ => return Ok(false),
+            }
+        }
+    }
+}
+
+impl Drop for Puts<'_> {
+    fn drop(&mut self) {
+        self.tell();
     }
 }
 
@@ -296,39 +367,51 @@ impl Queue {
         items: impl IntoIterator<Item = T>,
         deadline: Deadline,
     ) -> Result<usize> {
-        let ring = self.ring();
-        let me = self.handle.me()?;
-        let (mut done, mut silent) = (0, 0);
+        let mut puts = self.puts(deadline)?;
         for item in items {
-            let item = item.as_ref();
-            if ring.put_straight(me, item) {
-                done += 1;
-                silent += 1;
-                continue;
-            }
-            let claim = match ring.reserve(item.len(), Deadline::Now) {
-                Err(e) if e.kind() == ErrorKind::WouldBlock && deadline != Deadline::Now => {
-                    ring.wake_getters(silent);
-                    silent = 0;
-                    ring.reserve(item.len(), deadline)
-                }
-                other => other,
-            };
-            match claim {
-                Ok(claim) => {
-                    ring::fill(&claim, item);
-                    ring.commit(&claim, item.len());
-                    done += 1;
-                    silent += 1;
-                }
-                Err(e) if done == 0 => return Err(self.explain(e)),
+            match puts.put(item.as_ref()) {
+                Err(e) if puts.done == 0 => return Err(self.explain(e)),
                 Err(_) => break,
+                Ok(()) => {}
             }
         }
-        if silent > 0 {
-            ring.wake_getters(silent);
+        Ok(puts.done)
+    }
+
+    /// [`put_many_until`](Self::put_many_until) of `count` items that are all there.
+    #[inline]
+    pub(crate) fn put_list<'b>(
+        &self,
+        count: usize,
+        item: impl Fn(usize) -> &'b [u8],
+        deadline: Deadline,
+    ) -> Result<usize> {
+        let mut puts = self.puts(deadline)?;
+        let len = puts.ring.run_item();
+        while puts.done < count {
+            let next = puts.done;
+            let is_run = len > 0
+                && count - next >= GROUP as usize
+                && (next..next + GROUP as usize).all(|i| item(i).len() == len);
+            if is_run && next.is_multiple_of(BATCH) {
+                puts.ring.ask_for_room((count - next).min(BATCH) / GROUP as usize);
+            }
+            let put = match is_run.then(|| puts.put_run(|i| item(next + i))) {
+                Some(Ok(true)) => Ok(()),
+                Some(Err(e)) => Err(e),
+                _ => puts.put(item(next)),
+            };
+            match put {
+                Err(e) if puts.done == 0 => return Err(self.explain(e)),
+                Err(_) => break,
+                Ok(()) => {}
+            }
         }
-        Ok(done)
+        Ok(puts.done)
+    }
+
+    fn puts(&self, deadline: Deadline) -> Result<Puts<'_>> {
+        Ok(Puts { ring: self.ring(), me: self.handle.me()?, deadline, done: 0, silent: 0 })
     }
 
     /// [`put_many_until`](Self::put_many_until) without a deadline.
@@ -387,7 +470,8 @@ impl Queue {
         self.ring().get_soon(self.handle.me()?, &self.epoch, room, deadline, read)
     }
 
-    /// Gets up to `max` items that are there, waiting until `deadline` for the first. Up to 64 are given back together
+    /// Gets up to `max` items that are there, waiting until `deadline` for the first; less than `max` does not mean that
+    /// nothing is left. Up to 64 are given back together
     /// when all are copied: if this process dies before, they are delivered again. Putters are woken once for them.
     ///
     /// # Errors
@@ -399,21 +483,36 @@ impl Queue {
     }
 
     /// Gets up to `max` items that are there into `sink`, waiting until `deadline` for the first; how many were got.
-    /// It ends before an item for which there is no room, or that `sink` refuses.
+    /// It ends before an item for which there is no room, or that `sink` refuses, and, with some items got, before a run
+    /// that is longer than what is left of `max`: splitting one would make the next batch split one, too.
     ///
     /// # Errors
     /// As for [`get`](Self::get), and `BufferTooSmall`, but only when nothing was got.
     pub(crate) fn get_run(&self, max: usize, deadline: Deadline, sink: &mut impl Sink) -> Result<usize> {
         let ring = self.ring();
         let me = self.handle.me()?;
-        let mut run = Run::new(ring, max);
-        let (mut got, mut end) = (0, Ok(()));
+        let mut batch = Batch::new(ring);
+        let (mut got, mut singles, mut end) = (0, 0, Ok(()));
         while got < max && end.is_ok() {
             let room = sink.room();
-            let straight = ring.take_straight(me, &self.epoch, room);
-            let claim = match straight {
+            let whole = room / GROUP as usize >= ring.run_item() && sink.takes_all();
+            let runs = whole && ring.run_item() > 0 && max - got >= GROUP as usize;
+            let run = if runs { ring.take_run(me, &self.epoch) } else { None };
+            let straight = if run.is_none() { ring.take_straight(me, &self.epoch, room) } else { None };
+            let claim = match run.or(straight) {
                 Some(claim) => Ok(claim),
-                None => self.take_claim(false, if got == 0 { deadline } else { Deadline::Now }),
+                None => {
+                    let accept = match () {
+                        () if runs => Accept::Runs,
+                        () if whole && got >= GROUP as usize => Accept::Singles,
+                        () => Accept::All,
+                    };
+                    let deadline = if got == 0 { deadline } else { Deadline::Now };
+                    match self.take_as(false, accept, deadline).transpose() {
+                        Some(claim) => claim,
+                        None => break,
+                    }
+                }
             };
             end = match claim {
                 Err(e) => Err(e),
@@ -421,16 +520,31 @@ impl Queue {
                     ring.untake(&claim);
                     Err(too_small(claim.len, room))
                 }
+                Ok(claim) if claim.count > 1 => {
+                    if got.is_multiple_of(BATCH) {
+                        ring.ask_for_runs((max - got).min(BATCH) / GROUP as usize);
+                    }
+                    for i in 0..claim.count {
+                        sink.take(claim.item(i));
+                    }
+                    batch.push(claim, false);
+                    got += claim.count as usize;
+                    Ok(())
+                }
                 Ok(claim) if !sink.take(claim.bytes()) => {
                     ring.untake(&claim);
                     break;
                 }
                 Ok(claim) => {
-                    run.push(claim, straight.is_some());
+                    batch.push(claim, straight.is_some());
                     got += 1;
+                    singles += 1;
                     Ok(())
                 }
             };
+        }
+        if singles >= GROUP && ring.run_item() > 0 {
+            ring.prefer_runs(true);
         }
         if got > 0 { Ok(got) } else { end.map(|()| got) }
     }
@@ -456,6 +570,11 @@ impl Queue {
     pub(crate) fn take_claim(&self, held: bool, deadline: Deadline) -> Result<Claim> {
         let claim = self.ring().take(held, Accept::All, deadline, &self.epoch, || false, || None);
         claim.map(|claim| claim.expect("anything is acceptable")).map_err(|e| self.explain(e))
+    }
+
+    fn take_as(&self, held: bool, accept: Accept, deadline: Deadline) -> Result<Option<Claim>> {
+        let claim = self.ring().take(held, accept, deadline, &self.epoch, || false, || None);
+        claim.map_err(|e| self.explain(e))
     }
 
     /// The segment that it is in.

@@ -22,8 +22,8 @@ fn queue_from(segment: &Segment, name: &str, capacity: u64, first: u64) -> Queue
 #[test]
 fn tickets_wrap() {
     let s = segment("wrap");
-    // The word holds 49 bits of the ticket, the hints 64: start short of both.
-    for (i, first) in [0, (1u64 << 49) - 5, u64::MAX - 4].into_iter().enumerate() {
+    // The word holds 47 bits of the ticket, the hints 64: start short of both.
+    for (i, first) in [0, (1u64 << 47) - 5, u64::MAX - 4].into_iter().enumerate() {
         for capacity in [1, 2, 3, 4] {
             let q = queue_from(&s, &format!("q{i}-{capacity}"), capacity, first);
             for n in 0..20u64 {
@@ -88,7 +88,7 @@ fn a_batch_ends_before_an_item_without_room() {
 #[test]
 fn a_held_item_survives_the_wrap() {
     let s = segment("held");
-    let q = queue_from(&s, "q", 4, (1 << 49) - 9);
+    let q = queue_from(&s, "q", 4, (1 << 47) - 9);
     q.put(b"held").unwrap();
     let held = q.recv(Deadline::Now).unwrap();
     for n in 0..40u64 {
@@ -115,6 +115,45 @@ fn an_item_given_back_is_found_below_head() {
     // Oldest first, although the hint has passed it.
     assert_eq!((0..5).map(|_| q.try_get().unwrap()[0]).collect::<Vec<_>>(), [0, 2, 3, 4, 5]);
     assert!(q.is_empty());
+}
+
+/// A queue of numbers that may go by runs, whose first ticket is `first`.
+fn numbers_from(segment: &Segment, name: &str, capacity: u64, first: u64) -> TypedQueue<u64> {
+    let queue = TypedQueue::<u64>::create(segment, name, capacity).unwrap();
+    queue.as_bytes().shape.init(&queue.as_bytes().handle.part(), 0, first).unwrap();
+    queue
+}
+
+#[test]
+fn batches_go_by_runs_where_they_are_got_so() {
+    let s = segment("runs");
+    let q = numbers_from(&s, "q", 16, 0);
+    let (ring, me) = (q.as_bytes().ring(), q.as_bytes().handle.me().unwrap());
+    let take_run = || ring.take_run(me, &q.as_bytes().epoch);
+    let numbers = |from: u64, n: u64| (from..from + n).collect::<Vec<_>>();
+    q.put_many(&numbers(0, 16)).unwrap();
+    assert!(take_run().is_none(), "nobody has got a batch yet");
+    assert_eq!(q.get_many(16).unwrap(), numbers(0, 16));
+    assert_eq!(q.put_many_until(&numbers(0, 20), Deadline::Now).unwrap(), 16);
+    assert!(q.as_bytes().is_full() && q.as_bytes().qsize() == 16);
+    let run = take_run().expect("a batch went as a run");
+    assert_eq!(q.as_bytes().qsize(), 8);
+    // As after a death: all of it is there again, and was delivered once.
+    ring.recover(me);
+    assert_eq!((run.ticket, q.as_bytes().qsize()), (16, 16));
+    let item = q.as_bytes().recv(Deadline::Now).unwrap();
+    assert_eq!((&item[..], item.number(), item.deliveries()), (&0u64.to_ne_bytes()[..], 16, 2));
+    drop(item);
+    assert_eq!(q.get_many(16).unwrap(), numbers(1, 15));
+    assert!(q.as_bytes().is_empty() && ring.is_idle());
+    // Who gets one of a run by itself makes those who put do without runs.
+    q.put_many(&numbers(0, 16)).unwrap();
+    q.get_many(8).unwrap();
+    assert_eq!(q.get().unwrap(), 8);
+    q.put_many(&numbers(16, 8)).unwrap();
+    assert_eq!(q.get_many(7).unwrap(), numbers(9, 7));
+    assert!(take_run().is_none());
+    assert_eq!(q.get_many(8).unwrap(), numbers(16, 8));
 }
 
 #[test]
@@ -169,6 +208,99 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Commit),
         1 => Just(Step::Abort),
     ]
+}
+
+#[derive(Clone, Debug)]
+enum RunStep {
+    Put(usize),
+    Get(usize),
+    /// Receives one, or is done with it.
+    Hold,
+    PutBack,
+    /// A run is taken by one who dies.
+    Die,
+    Prefer(bool),
+}
+
+fn run_step() -> impl Strategy<Value = RunStep> {
+    prop_oneof![
+        4 => (1usize..30).prop_map(RunStep::Put),
+        4 => (1usize..30).prop_map(RunStep::Get),
+        2 => Just(RunStep::Hold),
+        1 => Just(RunStep::PutBack),
+        1 => Just(RunStep::Die),
+        2 => any::<bool>().prop_map(RunStep::Prefer),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Runs, single cells, and what is between them are one queue, also at the wrap of its tickets.
+    #[test]
+    fn runs_and_single_items_are_one_queue(
+        size in 3u32..6,
+        first in prop_oneof![0u64..20, (1u64 << 47) - 40..(1u64 << 47) + 20, u64::MAX - 40..u64::MAX],
+        steps in prop::collection::vec(run_step(), 1..60),
+    ) {
+        let s = segment("runs-model");
+        let capacity = 1usize << size;
+        let q = TypedQueue::<u64>::open_or_create(&s, &format!("q{size}"), capacity as u64).unwrap();
+        q.as_bytes().shape.init(&q.as_bytes().handle.part(), 0, first).unwrap();
+        let (ring, me) = (q.as_bytes().ring(), q.as_bytes().handle.me().unwrap());
+        let mut model: VecDeque<u64> = VecDeque::new();
+        let mut held: Option<Item<'_>> = None;
+        let value = |item: &Item<'_>| u64::from_ne_bytes(item[..].try_into().unwrap());
+        let mut next = 0;
+        for step in steps {
+            match step {
+                RunStep::Put(n) => {
+                    let items: Vec<u64> = (next..next + n as u64).collect();
+                    let done = q.put_many_until(&items, Deadline::Now).unwrap_or(0);
+                    // What is held costs one cell; what was skipped costs one until those before it are done with.
+                    prop_assert!(done == n || model.len() + done >= capacity - 1 || held.is_some());
+                    model.extend(&items[..done]);
+                    next += done as u64;
+                }
+                RunStep::Get(n) => {
+                    let got = q.get_many_until(n, Deadline::Now).unwrap_or_default();
+                    // It may end before a run that is longer than what is left.
+                    let short = n.min(model.len()) - got.len();
+                    prop_assert!(short == 0 || short < GROUP as usize && got.len() >= GROUP as usize);
+                    prop_assert_eq!(&got, &model.drain(..got.len()).collect::<Vec<_>>());
+                }
+                RunStep::Hold if held.is_none() => {
+                    held = q.as_bytes().recv(Deadline::Now).ok();
+                    prop_assert_eq!(held.as_ref().map(value), model.pop_front());
+                }
+                RunStep::Hold => drop(held.take()),
+                RunStep::PutBack => {
+                    if let Some(item) = held.take() {
+                        model.push_back(value(&item));
+                        item.put_back();
+                        let mut got = q.get_many_until(usize::MAX, Deadline::Now).unwrap();
+                        got.sort();
+                        model.make_contiguous().sort();
+                        prop_assert_eq!(got, model.drain(..).collect::<Vec<_>>());
+                    }
+                }
+                RunStep::Die if held.is_none() => {
+                    ring.take_run(me, &q.as_bytes().epoch);
+                    ring.recover(me);
+                }
+                RunStep::Die => {}
+                RunStep::Prefer(yes) => ring.prefer_runs(yes),
+            }
+            prop_assert_eq!(q.as_bytes().qsize(), model.len());
+        }
+        drop(held);
+        prop_assert_eq!(q.get_many_until(usize::MAX, Deadline::Now).unwrap_or_default(), Vec::from(model));
+        prop_assert!(ring.is_idle() && !q.as_bytes().is_full());
+        let all: Vec<u64> = (0..capacity as u64).collect();
+        prop_assert_eq!(q.put_many_until(&all, Deadline::Now).unwrap(), capacity);
+        prop_assert!(q.as_bytes().is_full());
+        prop_assert_eq!(q.get_many(capacity).unwrap(), all);
+    }
 }
 
 proptest! {

@@ -84,7 +84,7 @@ impl<T: Element> TypedQueue<T> {
 
     /// Puts values in order until `deadline`; how many were put. Errors as for [`Queue::put_many_until`].
     pub fn put_many_until(&self, values: &[T], deadline: Deadline) -> Result<usize> {
-        self.queue.put_many_until(values.iter().map(bytemuck::bytes_of), deadline)
+        self.queue.put_list(values.len(), |i| bytemuck::bytes_of(&values[i]), deadline)
     }
 
     /// Gets the oldest value, waiting for one; errors as for [`Queue::get`].
@@ -116,7 +116,7 @@ impl<T: Element> TypedQueue<T> {
     }
 
     /// Gets values that are there into the first places of `values`, waiting until `deadline` for the first; how many
-    /// were got. A death and putters see it as they see [`Queue::get_many_until`].
+    /// were got; see [`Queue::get_many_until`].
     ///
     /// # Errors
     /// As for [`Queue::get`], but only when nothing was got.

@@ -57,6 +57,7 @@ fn use_object(s: &Segment, name: &str) {
     let _ = Condition::open(s, name).map(|it| use_condition(&it));
     let _ = Event::open(s, name).map(|it| use_event(&it));
     let _ = Barrier::open(s, name).map(|it| use_barrier(&it));
+    let _ = TypedQueue::<u64>::open(s, name).map(|it| use_batches(&it));
     let _ = Queue::open(s, name).map(|it| use_queue(&it));
     for end in [End::A, End::B] {
         let _ = Pipe::open(s, name, end).map(|it| use_pipe(&it));
@@ -122,6 +123,15 @@ fn use_barrier(barrier: &Barrier) {
 
 fn sum(item: &[u8]) -> u8 {
     item.iter().fold(0, |sum, byte| sum.wrapping_add(*byte))
+}
+
+/// By runs and one by one, so that runs are split.
+fn use_batches(q: &TypedQueue<u64>) {
+    for _ in 0..3 {
+        let _ = (q.get_many_until(20, soon()).is_ok(), q.get_until(soon()).is_ok());
+        let _ = (q.put_many_until(&[7; 32], soon()).is_ok(), q.put_timeout(7, Duration::ZERO).is_ok());
+        let _ = q.as_bytes().recv(soon()).map(Item::put_back);
+    }
 }
 
 fn use_queue(q: &Queue) {

@@ -15,6 +15,8 @@ mod queues;
 #[cfg(loom)]
 mod runner;
 #[cfg(loom)]
+mod runs;
+#[cfg(loom)]
 mod scene;
 #[cfg(loom)]
 mod seats;

@@ -56,6 +56,13 @@ const MUTATIONS: &[Mutation] = &[
     mutation("a sweep forgets arrivals", "a party that has come is killed", ("src/sync/barrier.rs", "word.load(Acquire) == arrival(round, dead)", 0), Answer(0)),
     mutation("a sweep does not say that it reopened cells", "two sweep one", ("src/queue/ring/recover.rs", "self.head().reopened.fetch_add(1, SeqCst)", 0), Skip),
     mutation("a sweep forgets locks that are taken twice", "the holder of a lock that it took twice is killed", ("src/latch.rs", "let seen = self.0.load(Relaxed);", 1), Answer(0)),
+    mutation("a run's commit is relaxed", "runs come and go, wrapping", ("src/queue/ring/run.rs", "cell.state.store(State::full(ticket, 0, FULL | RUN).0, Release)", 0), Relaxed),
+    mutation("a run's release is relaxed", "runs come and go, wrapping", ("src/queue/ring/run.rs", "self.cell(ticket).state.store(next.0, Release)", 0), Relaxed),
+    mutation("a putter's claim of a run does not compare", "two put runs", ("src/queue/ring/run.rs", "if self.cas(ticket, seen, State::new(ticket, me, WRITING | RUN)) {", 0), Blind),
+    mutation("a getter's claim of a run does not compare", "one gets a run, another an item of it", ("src/queue/ring/run.rs", "if !self.cas(ticket, seen, State::new(ticket, me, READING | RUN)) {", 0), Blind),
+    mutation("who splits a run does not compare", "two get items of runs one by one", ("src/queue/ring/run.rs", "let _ = cell.state.cas(seen.0, single(i).0);", 0), Blind),
+    mutation("who ends a split does not compare", "two get items of runs one by one", ("src/queue/ring/run.rs", "let _ = self.cell(first).state.cas(run.0, single(0).0);", 0), Blind),
+    mutation("who gets one item of a run does not compare", "two get items of runs one by one", ("src/queue/ring/run.rs", "if !self.cas(ticket, seen, State::new(ticket, me, READING | PACKED)) {", 0), Blind),
     mutation("memory is added relaxed", "two need memory", ("src/segment/arena.rs", "extent.offset.store(end, Release)", 0), Relaxed),
 ];
 

@@ -8,7 +8,7 @@ use sharecell::{Deadline, ErrorKind, Queue, QueueOptions, Segment};
 use super::runner::{Model, deadly, model};
 use super::scene::{Scene, drain, get_all, kind};
 
-/// A cell's state has 49 bits of its ticket, the hints have 64, and a queue has been used once before its
+/// A cell's state has 47 bits of its ticket, the hints have 64, and a queue has been used once before its
 /// model begins, so this is one short of the wrap of both.
 const SHORT_OF_WRAP: u64 = u64::MAX - 1;
 /// More than a cell of these queues holds.

@@ -14,7 +14,7 @@ use sharecell::model;
 
 use super::mutations::{self, BROKEN, Mutation};
 use super::scene::Scene;
-use super::{directory, pipes, queues, seats, sync, weakened};
+use super::{directory, pipes, queues, runs, seats, sync, weakened};
 
 const MODEL: &str = "SHARECELL_MODEL";
 const MUTATION: &str = "SHARECELL_MUTATION";
@@ -51,7 +51,7 @@ pub const fn deadly(name: &'static str, seats: u32, preemptions: (usize, usize),
 }
 
 fn models() -> Vec<&'static Model> {
-    [queues::MODELS, sync::MODELS, pipes::MODELS, seats::MODELS, directory::MODELS]
+    [queues::MODELS, runs::MODELS, sync::MODELS, pipes::MODELS, seats::MODELS, directory::MODELS]
         .into_iter()
         .flatten()
         .collect()

@@ -23,6 +23,7 @@ mod pipes;
 mod play;
 mod queues;
 mod report;
+mod runs;
 mod scene;
 mod segments;
 mod sweeps;
@@ -130,6 +131,7 @@ fn cases() -> Vec<Case> {
         .chain(about("value", values::cases()))
         .chain(sync::cases())
         .chain(about("queue", queues::cases()))
+        .chain(about("queue", runs::cases()))
         .chain(about("pipe", pipes::cases()))
         .chain(about("sweep", sweeps::cases()))
         .collect()

@@ -2,7 +2,7 @@
 
 use super::put::AHEAD;
 use super::state::{FREE, FULL, HELD, READING, State, WRITING};
-use super::{Accept, Claim, Ring, SPILLED};
+use super::{Accept, Claim, Ring, SPILLED, run};
 use crate::atomic::{Acquire, Relaxed, Release, SeqCst, fence, prefetch};
 use crate::error::{ErrorKind, Result};
 use crate::queue::join::Join;
@@ -36,7 +36,7 @@ impl Ring<'_> {
         let head = self.head();
         let reopened = head.reopened.load(Acquire);
         if reopened != epoch.load(Local) {
-            if let Some(found) = self.claim_reopened(me, taken, accept) {
+            if let Some(found) = self.claim_reopened(me, taken, accept)? {
                 return Ok(found);
             }
             epoch.store(reopened, Local);
@@ -58,6 +58,7 @@ impl Ring<'_> {
                 });
                 if let Some(older) = older {
                     t = older;
+                    passed = passed.filter(|first| *first != older);
                     continue;
                 }
                 if !self.is_acceptable(t, accept) {
@@ -66,7 +67,22 @@ impl Ring<'_> {
                 if taken == FULL {
                     return Ok(Found::Item(t));
                 }
-                if self.cas(t, seen, State::new(t, me, taken)) {
+                if seen.is_run() {
+                    let first = run::first(t);
+                    match accept {
+                        // Nobody can have come into the middle of one, but for damage.
+                        _ if first != t => t = first,
+                        Accept::Singles => return Ok(Found::Refused),
+                        Accept::Runs if passed.is_none() => {
+                            if self.claim_run(t, seen, me) {
+                                return Ok(Found::Item(t));
+                            }
+                        }
+                        _ => self.split(t)?,
+                    }
+                    continue;
+                }
+                if self.claim_one(t, seen, me, taken)? {
                     if passed.is_none() {
                         Self::raise(&head.head, t.wrapping_add(1));
                     }
@@ -87,14 +103,16 @@ impl Ring<'_> {
                 passed = Some(t);
             }
             // A cell that is two laps ahead tells that all tickets up to two laps below it are done with.
-            let step = if ahead >= 2 * n && passed.is_none() { (ahead - 2 * n) as u64 + 1 } else { 1 };
-            t = t.wrapping_add(step);
+            t = match ahead {
+                _ if ahead >= 2 * n && passed.is_none() => t.wrapping_add((ahead - 2 * n) as u64 + 1),
+                _ => run::past(t, seen),
+            };
         }
     }
 
     /// Takes the oldest item of all cells, wherever `head` is.
     #[cold]
-    fn claim_reopened(&self, me: Label, taken: u64, accept: Accept) -> Option<Found> {
+    fn claim_reopened(&self, me: Label, taken: u64, accept: Accept) -> Result<Option<Found>> {
         loop {
             let near = self.head().head.load(Acquire);
             let full = (0..self.shape.cells).filter_map(|index| {
@@ -103,19 +121,38 @@ impl Ring<'_> {
                 // In damaged memory a cell may bear the ticket of another one.
                 (seen.state() == FULL && ticket & (self.shape.cells - 1) == index).then_some((ticket, seen))
             });
-            let (ticket, seen) = full.min_by_key(|(ticket, _)| ticket.wrapping_sub(near) as i64)?;
+            let Some((ticket, seen)) = full.min_by_key(|(ticket, _)| ticket.wrapping_sub(near) as i64) else {
+                return Ok(None);
+            };
             if !self.is_acceptable(ticket, accept) {
-                return Some(Found::Refused);
+                return Ok(Some(Found::Refused));
             }
-            if taken == FULL || self.cas(ticket, seen, State::new(ticket, me, taken)) {
-                return Some(Found::Item(ticket));
+            if taken == FULL || self.claim_one(ticket, seen, me, taken)? {
+                return Ok(Some(Found::Item(ticket)));
             }
         }
     }
 
+    /// Takes the item of a FULL cell, which is as `seen`; false where it has to be looked at again.
+    #[inline]
+    fn claim_one(&self, ticket: u64, seen: State, me: Label, taken: u64) -> Result<bool> {
+        if !seen.is_single() {
+            return self.claim_one_of_run(ticket, seen, me, taken);
+        }
+        Ok(self.cas(ticket, seen, State::new(ticket, me, taken)))
+    }
+
+    #[cold]
+    fn claim_one_of_run(&self, ticket: u64, seen: State, me: Label, taken: u64) -> Result<bool> {
+        if seen.is_run() {
+            return self.split(ticket).map(|()| false);
+        }
+        self.unpack(ticket, seen, me, taken)
+    }
+
     /// Whether a getter wants the item of a FULL cell. If it changes meanwhile, claiming it fails.
     fn is_acceptable(&self, ticket: u64, accept: Accept) -> bool {
-        accept == Accept::All || self.cell(ticket).flags.load(Relaxed) & !SPILLED == 0
+        accept != Accept::Unmarked || self.cell(ticket).flags.load(Relaxed) & !SPILLED == 0
     }
 
     /// Takes the oldest item, waiting until `deadline`; `held` for as long as its work lasts. The claim must
@@ -161,7 +198,7 @@ impl Ring<'_> {
             }
         };
         if let Some(ticket) = attempt()? {
-            return ticket.map(|ticket| self.taken(ticket)).transpose();
+            return ticket.map(|ticket| self.taken(ticket, accept)).transpose();
         }
         let ticket = match if deadline == Deadline::Now { None } else { crate::wait::spin(attempt)? } {
             Some(ticket) => ticket,
@@ -173,7 +210,7 @@ impl Ring<'_> {
                 ticket?
             }
         };
-        ticket.map(|ticket| self.taken(ticket)).transpose()
+        ticket.map(|ticket| self.taken(ticket, accept)).transpose()
     }
 
     /// Takes the item at the head where that takes no more than claiming its cell; `None` where something else is to
@@ -270,7 +307,7 @@ impl Ring<'_> {
     }
 
     /// Another participant who has taken an item lately, and whose death would bring it back.
-    fn keeper(&self, me: Label) -> Option<Label> {
+    pub(super) fn keeper(&self, me: Label) -> Option<Label> {
         let head = self.head().head.load(Acquire);
         let taken = (1..=self.shape.cells.min(KEPT)).map(|i| self.state(head.wrapping_sub(i)));
         taken
@@ -294,7 +331,10 @@ impl Ring<'_> {
     }
 
     /// Describes a cell that was just claimed, and counts the delivery.
-    fn taken(&self, ticket: u64) -> Result<Claim> {
+    fn taken(&self, ticket: u64, accept: Accept) -> Result<Claim> {
+        if accept == Accept::Runs && self.word(ticket).is_run() {
+            return Ok(self.run_taken(ticket));
+        }
         let cell = self.cell(ticket);
         let deliveries = cell.deliveries.load(Relaxed).saturating_add(1);
         cell.deliveries.store(deliveries, Relaxed);
@@ -305,6 +345,7 @@ impl Ring<'_> {
             ticket,
             data: self.payload(ticket),
             len,
+            count: 1,
             number,
             deliveries,
             marks: flags >> 1,
@@ -371,6 +412,9 @@ impl Ring<'_> {
 
     #[inline]
     fn free(&self, claim: &Claim, held: bool) {
+        if claim.count > 1 {
+            return self.free_run(claim.ticket);
+        }
         crate::atomic::payload(claim.data, false);
         if self.shape.max_bytes != u64::MAX {
             self.return_bytes(claim.len as u64);

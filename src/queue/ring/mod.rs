@@ -25,6 +25,7 @@
 //!   finds none.
 //! - **A HELD cell** stays with a worker as long as its work lasts. Putters pass over it, so it costs one
 //!   cell and not the queue.
+//! - **Batches** of short items of one length claim eight cells as one; see [`run`].
 //! - **Large payloads** spill into an arena block. The label on the block is the truth, the reference in the
 //!   cell only says where to look: a block belongs to a cell if its label names cell and ticket, or the
 //!   participant who has claimed the cell.
@@ -37,11 +38,13 @@ mod look;
 mod pace;
 mod put;
 mod recover;
+mod run;
 mod shape;
 mod state;
 
 use std::ptr;
 
+pub use run::{GROUP, RunPut};
 pub use shape::Shape;
 pub use state::Side;
 use state::State;
@@ -69,7 +72,9 @@ pub struct RingHead {
     closed: AtomicU32,
     /// Whether what was taken and is not done is counted behind the cells; see `join`.
     joinable: AtomicU32,
-    pad_closed: [AtomicU32; 18],
+    /// Whether those who get take batches, a hint; see `run`.
+    batches: AtomicU32,
+    pad_closed: [AtomicU32; 17],
     tail: AtomicU64,
     pad_tail: [AtomicU64; 15],
     head: AtomicU64,
@@ -97,6 +102,7 @@ pub struct Cell {
 describe! { TABLE:
     RingHead = 768 {
         cells @ 0, capacity @ 8, cell_size @ 16, max_item @ 24, max_bytes @ 32, reopened @ 40, closed @ 48, joinable @ 52,
+        batches @ 56,
         tail @ 128, head @ 256, bytes @ 384, items @ 512, space @ 640,
     }
     Cell = 24 { state @ 0, number @ 8, len @ 16, deliveries @ 20, flags @ 22 }
@@ -114,14 +120,14 @@ const PAYLOAD: u64 = size_of::<Cell>() as u64;
 /// The payload is in an arena block.
 const SPILLED: u16 = 1;
 
-/// A claimed cell: whose ticket it is, and where its payload lies.
+/// A claimed cell, or the cells of a run: whose ticket it is, and where its payload lies.
 #[derive(Clone, Copy, Debug)]
 pub struct Claim {
-    /// The ticket.
+    /// The ticket, the first one of a run.
     pub ticket: u64,
     /// Where the payload is.
     pub data: *mut u8,
-    /// Its length in bytes.
+    /// The length of an item in bytes.
     pub len: usize,
     /// The item's number, the same at each delivery.
     pub number: u64,
@@ -129,6 +135,8 @@ pub struct Claim {
     pub deliveries: u16,
     /// What the putter marked it with.
     pub marks: u16,
+    /// How many items there are, side by side: more than one in a run.
+    pub count: u16,
     /// The block that the payload is in, 0 if it is in the cell.
     pub block: u64,
 }
@@ -140,6 +148,10 @@ pub enum Accept {
     All,
     /// Only what bears no marks; what does is left to somebody else, and nothing behind it is taken.
     Unmarked,
+    /// Anything, and runs as a whole.
+    Runs,
+    /// Only what is not part of a run.
+    Singles,
 }
 
 impl Cell {
@@ -157,15 +169,22 @@ impl Claim {
     /// Of a cell that is about to be written, whose payload will be the `len` bytes at `data`.
     #[inline]
     fn new(ticket: u64, data: *mut u8, len: usize, block: u64) -> Self {
-        Self { ticket, data, len, number: ticket, deliveries: 0, marks: 0, block }
+        Self { ticket, data, len, count: 1, number: ticket, deliveries: 0, marks: 0, block }
     }
 
     /// The bytes of an item that was taken and not given back.
     #[inline]
     pub fn bytes(&self) -> &[u8] {
-        // SAFETY: who took the item has checked that its bytes are mapped, and they stay as they are until the cell is
-        // given back.
-        unsafe { std::slice::from_raw_parts(self.data, self.len) }
+        self.item(0)
+    }
+
+    /// The bytes of the `i`-th item of a run that was taken and not given back.
+    #[inline]
+    pub fn item(&self, i: u16) -> &[u8] {
+        debug_assert!(i < self.count);
+        // SAFETY: who took the items has checked that their bytes are mapped, and they stay as they are until the cell
+        // is given back.
+        unsafe { std::slice::from_raw_parts(self.data.add(i as usize * self.len), self.len) }
     }
 }
 
@@ -225,12 +244,6 @@ impl<'a> Ring<'a> {
     fn reference(&self, ticket: u64) -> &'a AtomicU64 {
         // SAFETY: the payload is 8 bytes long at least and aligned to 8.
         unsafe { &*self.payload(ticket).cast::<AtomicU64>() }
-    }
-
-    #[inline]
-    #[cfg_attr(loom, track_caller)]
-    fn state(&self, ticket: u64) -> State {
-        State(self.cell(ticket).state.load(Acquire)) // pairs with commit and release
     }
 
     #[inline]

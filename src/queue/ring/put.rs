@@ -1,7 +1,7 @@
 //! Putting: claim a cell, write, commit.
 
-use super::state::{FREE, FULL, HELD, State, WRITING};
-use super::{Claim, Ring, SPILLED, copy_short};
+use super::state::{FREE, FULL, HELD, READING, State, WRITING};
+use super::{Claim, Ring, SPILLED, copy_short, run};
 use crate::atomic::{Acquire, Relaxed, Release, SeqCst, prefetch};
 use crate::error::{ErrorKind, Result, fail};
 use crate::sys::clock::Deadline;
@@ -19,6 +19,7 @@ impl Ring<'_> {
         loop {
             let seen = self.state(t);
             match seen.ahead_of(t) {
+                0 if seen.state() == FREE && seen.is_run() => self.split(t)?,
                 0 if seen.state() == FREE => {
                     if !self.has_room(t) {
                         return Ok(None);
@@ -30,15 +31,15 @@ impl Ring<'_> {
                 }
                 // A cell that is laps ahead tells that all tickets up to a lap below it were claimed.
                 ahead if ahead >= n => t = t.wrapping_add((ahead - n) as u64 + 1),
-                ahead if ahead >= 0 => t = t.wrapping_add(1),
-                ahead if ahead == -n && seen.state() == HELD => {
+                ahead if ahead >= 0 => t = run::past(t, seen),
+                ahead if ahead == -n && seen.state() == HELD && !seen.is_run() => {
                     if !self.free_follows(t) {
                         return Ok(None);
                     }
                     // Whether this or another putter moves it on, the next look tells.
                     self.cas(t, seen, State::new(t, seen.label(), HELD));
                 }
-                ahead if ahead == -n && seen.state() != FREE => return Ok(None),
+                ahead if ahead == -n && matches!(seen.state(), WRITING | FULL | READING) => return Ok(None),
                 _ => return Err(self.corrupted()),
             }
         }
@@ -164,12 +165,7 @@ impl Ring<'_> {
         };
         let ticket = match ready()? {
             Some(ticket) => ticket,
-            None => {
-                self.part.seg.waits_for(self.part.block);
-                let ticket = self.head().space.wait(self.part.seg, deadline, || self.blocks_put(me), ready);
-                self.part.seg.waits_for(0);
-                ticket?
-            }
+            None => self.wait_for_room(me, deadline, ready)?,
         };
         // Who closes stores `closed`, and who finds it closed fences and looks at the cells; we claimed, and look at
         // `closed`. Claim and both accesses of `closed` are SeqCst: one of the two sees the other.
@@ -178,6 +174,19 @@ impl Ring<'_> {
             return Err(ErrorKind::Closed.into());
         }
         Ok(ticket)
+    }
+
+    /// Waits until `ready` says that there is room.
+    pub(super) fn wait_for_room<R>(
+        &self,
+        me: Label,
+        deadline: Deadline,
+        ready: impl FnMut() -> Result<Option<R>>,
+    ) -> Result<R> {
+        self.part.seg.waits_for(self.part.block);
+        let found = self.head().space.wait(self.part.seg, deadline, || self.blocks_put(me), ready);
+        self.part.seg.waits_for(0);
+        found
     }
 
     /// Gives a claimed cell back without an item: its ticket is skipped.

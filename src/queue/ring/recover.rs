@@ -1,6 +1,6 @@
 //! Giving back what the dead, or this process, left in cells.
 
-use super::state::{FREE, FULL, HELD, READING, State, WRITING};
+use super::state::{FREE, FULL, HELD, PACKED, READING, RUN, State, WRITING};
 use super::{Ring, SPILLED, Side};
 use crate::atomic::{Acquire, Relaxed, SeqCst, fence};
 use crate::queue::join::Join;
@@ -15,7 +15,7 @@ impl Ring<'_> {
 
     /// Gives back what this process still holds, when it closes its last handle.
     pub fn give_back(&self, me: Label, side: Side) {
-        if (0..self.shape.cells).any(|index| self.state(index).is_held_by(me, side)) {
+        if (0..self.shape.cells).any(|index| self.word(index).is_held_by(me, side)) {
             self.recover_side(me, side);
         }
     }
@@ -27,7 +27,8 @@ impl Ring<'_> {
 
     fn recover_side(&self, dead: Label, side: Side) {
         for index in 0..self.shape.cells {
-            let seen = self.state(index);
+            // A word that names an owner is the truth, and a run's is that of its first cell.
+            let seen = self.word(index);
             if seen.is_held_by(dead, side) {
                 self.recover_cell(index, seen, dead);
             }
@@ -47,7 +48,7 @@ impl Ring<'_> {
             let spilled = self.cell(index).flags.load(Relaxed) & SPILLED != 0;
             fence(Acquire);
             // Unchanged: the reference is this claim's, for only the dead one wrote it.
-            if self.state(index) != seen {
+            if self.word(index) != seen {
                 return;
             }
             let block = self.part.seg.block(reference);
@@ -58,8 +59,13 @@ impl Ring<'_> {
                     {
                         self.part.seg.freed(&block);
                     }
-                    State::new(ticket.wrapping_add(self.shape.cells), 0, FREE)
+                    State::new(ticket.wrapping_add(self.shape.cells), 0, FREE | seen.0 & RUN)
                 }
+                READING if seen.is_run() => {
+                    State::full(ticket, self.cell(index).deliveries.load(Relaxed), FULL | RUN)
+                }
+                // Nobody has seen the item yet, but how often it was delivered as part of the run has been overwritten.
+                READING if seen.is_packed() => State::full(ticket, 1, FULL | PACKED),
                 READING | HELD => {
                     if let Ok(block) = block
                         && spilled
@@ -74,7 +80,7 @@ impl Ring<'_> {
                 return;
             }
             // A putter may have moved a HELD cell on; anything else means that somebody else was faster.
-            seen = self.state(index);
+            seen = self.word(index);
             if seen.label() != dead || seen.state() != HELD {
                 return;
             }
@@ -84,7 +90,7 @@ impl Ring<'_> {
     /// Frees the blocks of all payloads, when nobody has the ring open any more.
     pub fn free_blocks(&self) {
         for index in 0..self.shape.cells {
-            let seen = self.state(index);
+            let seen = self.word(index);
             if seen.state() != FULL || self.cell(index).flags.load(Relaxed) & SPILLED == 0 {
                 continue;
             }
@@ -97,7 +103,7 @@ impl Ring<'_> {
 
     fn free_if_ours(&self, block: &Block<'_>, index: u64) {
         let near = self.head().tail.load(Acquire);
-        let ticket = self.state(index).ticket(near);
+        let ticket = self.word(index).ticket(near);
         let numbered = self.cell(index).number.load(Relaxed);
         if block.is(self.owner(ticket)) || block.is(self.owner(numbered)) {
             block.give(Owner::Free);

@@ -1,5 +1,6 @@
 //! What a ring is created with.
 
+use super::run::{GROUP, LONGEST};
 use super::state::{FREE, State};
 use super::{PAYLOAD, Ring, RingHead};
 use crate::atomic::Relaxed;
@@ -27,6 +28,10 @@ pub struct Shape {
     pub joinable: bool,
     /// Items shorter than this need nothing but their cell, and go straight; see [`Ring::put_straight`].
     pub short: usize,
+    /// The length of the items that go by runs, 0 where none do; see [`super::run`].
+    pub run: usize,
+    /// The distance between the items of two runs, a multiple of 64.
+    pub pack_size: u64,
 }
 
 impl Shape {
@@ -48,19 +53,24 @@ impl Shape {
             max_bytes,
             joinable: false,
             short: 0,
+            run: 0,
+            pack_size: 0,
         }
-        .with_short())
+        .with_ways())
     }
 
-    fn with_short(self) -> Self {
+    /// With the ways that items may go, which follow from the rest.
+    fn with_ways(self) -> Self {
         let plain = self.max_bytes == u64::MAX && self.capacity == self.cells && !self.joinable;
         let short = if plain { self.inline().min(self.max_item) as usize + 1 } else { 0 };
-        Self { short, ..self }
+        let runs = plain && self.cells >= GROUP && (1..=LONGEST).contains(&self.max_item);
+        let run = if runs { self.max_item } else { 0 };
+        Self { short, run: run as usize, pack_size: round_up(GROUP * run, 64), ..self }
     }
 
     /// The bytes that such a ring needs.
     pub fn size(&self) -> u64 {
-        size_of::<RingHead>() as u64 + self.cells * self.cell_size
+        size_of::<RingHead>() as u64 + self.cells * self.cell_size + self.cells / GROUP * self.pack_size
     }
 
     /// Reads the shape of the ring at `at` bytes into `part`, and checks that it lies within.
@@ -74,16 +84,18 @@ impl Shape {
             max_bytes: head.max_bytes.load(Relaxed),
             joinable: head.joinable.load(Relaxed) != 0,
             short: 0,
+            run: 0,
+            pack_size: 0,
         };
         let sound = shape.cells.is_power_of_two()
             && shape.cells <= 1 << 30
             && (1..=shape.cells).contains(&shape.capacity)
             && shape.cell_size.is_multiple_of(64)
             && (64..=2 << 20).contains(&shape.cell_size)
-            && shape.max_item <= MAX_ITEM
-            && shape.size().checked_add(at).is_some_and(|end| end <= part.size);
-        if sound {
-            Ok(shape.with_short())
+            && shape.max_item <= MAX_ITEM;
+        let shape = if sound { shape.with_ways() } else { shape };
+        if sound && shape.size().checked_add(at).is_some_and(|end| end <= part.size) {
+            Ok(shape)
         } else {
             Err(part.seg.corrupted("the head of a ring makes no sense"))
         }

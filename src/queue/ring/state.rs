@@ -8,8 +8,15 @@ pub(super) const FULL: u64 = 2;
 pub(super) const READING: u64 = 3;
 pub(super) const HELD: u64 = 4;
 
-const STATE_BITS: u32 = 3;
+/// Beside FREE, WRITING, FULL or READING of a group's first cell: it is that of the whole group; see [`super::run`].
+pub(super) const RUN: u64 = 8;
+/// Beside FULL or READING: the item lies where its run put it; see [`super::run`].
+pub(super) const PACKED: u64 = 16;
+
+const BASE: u64 = 7;
+const STATE_BITS: u32 = 5;
 const LABEL_BITS: u32 = 12;
+const LABELS: u64 = (1 << LABEL_BITS) - 1;
 const TICKET_SHIFT: u32 = STATE_BITS + LABEL_BITS;
 
 /// What somebody does with a ring: an end of a pipe puts into one and gets from the other.
@@ -23,7 +30,8 @@ pub enum Side {
     Both,
 }
 
-/// The state word of a cell: state, owner, and the low 49 bits of the ticket.
+/// The state word of a cell: state, owner, and the low 47 bits of the ticket. Where nobody owns it, there stands in the
+/// owner's place how often what is in it was delivered, if that is a run or was one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct State(pub(super) u64);
 
@@ -32,13 +40,46 @@ impl State {
     pub(super) fn new(ticket: u64, label: Label, state: u64) -> Self {
         Self(ticket << TICKET_SHIFT | u64::from(label) << STATE_BITS | state)
     }
+    /// FULL, at its `deliveries`-th delivery but one.
     #[inline]
-    pub(super) fn state(self) -> u64 {
-        self.0 & ((1 << STATE_BITS) - 1)
+    pub(super) fn full(ticket: u64, deliveries: u16, state: u64) -> Self {
+        Self::new(ticket, Label::from(deliveries).min(LABELS as Label), state)
     }
     #[inline]
+    pub(super) fn state(self) -> u64 {
+        self.0 & BASE
+    }
+    #[inline]
+    pub(super) fn is_run(self) -> bool {
+        self.0 & RUN != 0
+    }
+    /// Whether neither the cell nor its item has to do with a run.
+    #[inline]
+    pub(super) fn is_single(self) -> bool {
+        self.0 & (RUN | PACKED) == 0
+    }
+    #[inline]
+    pub(super) fn is_packed(self) -> bool {
+        self.0 & PACKED != 0
+    }
+    /// Who owns the cell; 0 for nobody.
+    #[inline]
     pub(super) fn label(self) -> Label {
-        (self.0 >> STATE_BITS) as Label & ((1 << LABEL_BITS) - 1)
+        if matches!(self.state(), FREE | FULL) { 0 } else { self.field() as Label }
+    }
+    /// How often a run or what is left of it was delivered.
+    #[inline]
+    pub(super) fn deliveries(self) -> u16 {
+        if self.state() == FULL { self.field() as u16 } else { 0 }
+    }
+    #[inline]
+    fn field(self) -> u64 {
+        self.0 >> STATE_BITS & LABELS
+    }
+    /// What a run's word says of its `i`-th cell.
+    #[inline]
+    pub(super) fn of_run(self, i: u64) -> Self {
+        Self(self.0.wrapping_add(i << TICKET_SHIFT))
     }
     #[inline]
     pub(super) fn is_held_by(self, label: Label, side: Side) -> bool {
