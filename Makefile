@@ -57,8 +57,9 @@ help:
 	@echo '  tsan                 the unit tests under ThreadSanitizer'
 	@echo '  bench [QUICK=1] [ONLY=name] [REPEATS=n] [MS=n]  measures sharecell beside its peers; results in target/bench'
 	@echo '  kills [N=100] [ONLY=name]    kills users of sharecell and of its peers, and says who hangs'
-	@echo '  profile ONLY=name [PEER=name]  where the time of one measure goes, by perf; target/bench/profile.txt'
-	@echo '  bench-doc            writes docs/performance.md, its pictures and a part of docs/reliability.md from those results'
+	@echo '  profile [MS=n]       where the time goes, by perf, of each measure of `make bench` that does not meet its aim'
+	@echo '  profile ONLY=name PEER=name    of that one alone; target/bench/profile.txt'
+	@echo '  bench-doc            writes docs/performance.md, its pictures and a part of docs/reliability.md from all these results'
 	@echo '  bench-python         times python/sharecell beside multiprocessing and faster-fifo (JSON=file, QUICK=1)'
 	@echo 'make build             the library with its C ABI, the command and the Rust examples'
 	@echo 'make header            writes include/sharecell.h again from src/capi'
@@ -186,13 +187,14 @@ bench: lint-bench build $(BENCH_VENV)/.ready
 kills: build $(BENCH_VENV)/.ready
 	$(BENCH) kills --python '$(BENCH_VENV)/bin/python' --times '$(or $(N),100)' $(if $(ONLY),--only '$(ONLY)') --out '$(TARGET)/bench/kills.json'
 
-# Of one measure; the program is run itself, so that perf sees nothing of cargo.
+# The program is run itself, so that perf sees nothing of cargo.
 profile: tools venv
 	$(CARGO) build --release --quiet --manifest-path benches/peers/Cargo.toml --target-dir '$(TARGET)/bench'
-	@.ci/profile.sh '$(TARGET)/bench/release/peers' '$(or $(ONLY),queue.8.1)' '$(or $(PEER),sharecell TypedQueue)'
+	@.ci/profile.sh '$(TARGET)/bench/release/peers' $(if $(ONLY),'$(ONLY)' '$(or $(PEER),sharecell TypedQueue)')
 
 bench-doc:
-	$(BENCH) doc --results '$(TARGET)/bench/results.json' --kills '$(TARGET)/bench/kills.json' --folder docs
+	$(BENCH) doc --results '$(TARGET)/bench/results.json' --kills '$(TARGET)/bench/kills.json' \
+		--profiles '$(TARGET)/bench/profiles.json' --folder docs
 
 count: tools venv
 	@$(if $(BLESS),SHARECELL_BLESS=1) .ci/count.sh

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::Settings;
-use crate::machine::NoiseMeter;
+use crate::machine::{self, NoiseMeter};
 use crate::suite::round;
 use crate::trial::Place;
 
@@ -212,7 +212,7 @@ impl<'a> Group<'a> {
 
     fn measure(&self, contestant: &Contestant<'_>, count: u64) -> Result<Sample> {
         self.operations.set(self.operations.get() + count);
-        (contestant.trial)(count)
+        machine::trial(|| (contestant.trial)(count))
     }
 
     /// The number of operations with which a trial takes about as long as wanted. Also warms up.

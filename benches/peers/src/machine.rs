@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,30 @@ pub fn pin(pin: Pin, rank: usize) {
         libc::CPU_SET(cpu, &mut set);
         libc::sched_setaffinity(0, size_of_val(&set), &set);
     }
+}
+
+/// Whether what runs is a trial of what is measured, not of the machine.
+static IS_TRIAL: AtomicBool = AtomicBool::new(false);
+
+/// Runs a trial of what is measured.
+pub fn trial<T>(run: impl FnOnce() -> T) -> T {
+    IS_TRIAL.store(true, Relaxed);
+    let done = run();
+    IS_TRIAL.store(false, Relaxed);
+    done
+}
+
+/// Calls the calling thread `timed-<rank>` while the clock of a trial runs for worker `rank`, so that a profile knows whose
+/// its samples are, and something else while it stands.
+pub fn clock_runs(rank: Option<usize>) {
+    if !IS_TRIAL.load(Relaxed) {
+        return;
+    }
+    let mut name = [0u8; 16];
+    let text = rank.map_or("untimed".to_owned(), |rank| format!("timed-{rank}"));
+    name[..text.len()].copy_from_slice(text.as_bytes());
+    // SAFETY: the name ends with a zero within its 16 bytes.
+    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
 }
 
 /// Ends this process without running what is registered for its end: that is the parent's.

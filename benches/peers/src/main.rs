@@ -41,12 +41,21 @@ enum Command {
         /// The results of kills.
         #[arg(long, default_value = "target/bench/kills.json")]
         kills: PathBuf,
+        /// Where the time goes in what does not meet its aim.
+        #[arg(long, default_value = "target/bench/profiles.json")]
+        profiles: PathBuf,
         /// Where the page goes.
         #[arg(long, default_value = "docs")]
         folder: PathBuf,
     },
     /// Lists the groups and who is in them.
     List,
+    /// Lists the measures of a run that do not meet their aims: group, tab, contestant.
+    Unmet {
+        /// The results.
+        #[arg(long, default_value = "target/bench/results.json")]
+        results: PathBuf,
+    },
 }
 
 /// What to measure, and how long.
@@ -61,6 +70,9 @@ pub struct Settings {
     /// Only contestants whose name contains this; may be given several times.
     #[arg(long)]
     peer: Vec<String>,
+    /// Only those that have these very names.
+    #[arg(long)]
+    exact: bool,
     /// Repeats of each.
     #[arg(long, default_value_t = 7)]
     repeats: usize,
@@ -77,7 +89,8 @@ pub struct Settings {
 
 impl Settings {
     fn wants(&self, group: &str, peer: &str) -> bool {
-        let chosen = |all: &[String], name: &str| all.is_empty() || all.iter().any(|x| name.contains(x));
+        let is = |x: &String, name: &str| if self.exact { x == name } else { name.contains(x) };
+        let chosen = |all: &[String], name: &str| all.is_empty() || all.iter().any(|x| is(x, name));
         chosen(&self.only, group) && chosen(&self.peer, peer)
     }
 }
@@ -154,13 +167,13 @@ fn run(mut settings: Settings) -> Result<()> {
     Ok(())
 }
 
-fn document(results: &Path, kills: &Path, folder: &Path) -> Result<()> {
+fn document(results: &Path, kills: &Path, profiles: &Path, folder: &Path) -> Result<()> {
     ensure!(
         results.exists() || kills.exists(),
         "nothing was measured: run `make bench` or `make kills` first"
     );
     match results.exists() {
-        true => doc::write(results, folder)?,
+        true => doc::write(results, profiles, folder)?,
         false => println!("{} is not there: run `make bench`", results.display()),
     }
     match kills.exists() {
@@ -176,13 +189,19 @@ fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Run(settings) => run(settings),
         Command::Kills(settings) => kills::run(&settings),
-        Command::Doc { results, kills, folder } => document(&results, &kills, &folder),
+        Command::Doc { results, kills, profiles, folder } => document(&results, &kills, &profiles, &folder),
         Command::List => {
             for group in groups(false, &None) {
                 println!("{}: {}", group.id, group.title);
                 for contestant in &group.contestants {
                     println!("    {}", contestant.name);
                 }
+            }
+            Ok(())
+        }
+        Command::Unmet { results } => {
+            for aim in doc::unmet(&results)? {
+                println!("{}\t{}", aim.table, aim.row);
             }
             Ok(())
         }

@@ -113,9 +113,11 @@ impl Worker<'_> {
     pub fn measure(&self, work: impl FnOnce(&mut Report)) {
         self.meet();
         let mut report = Report::empty();
+        machine::clock_runs(Some(self.rank));
         let start = machine::now();
         work(&mut report);
         report.end = machine::now();
+        machine::clock_runs(None);
         report.start = start;
         self.write(report);
     }

@@ -3,11 +3,12 @@
 mod aims;
 mod kills;
 mod pictures;
+mod profiles;
 
 use std::fmt::Write;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::Results;
 use crate::group::{Table, short};
@@ -18,9 +19,18 @@ const REMARKS: &str = include_str!("../../remarks.md");
 
 pub use kills::write as write_kills;
 
-pub fn write(results: &Path, folder: &Path) -> Result<()> {
-    let text = std::fs::read_to_string(results)?;
-    let results: Results = serde_json::from_str(&text)?;
+fn read(results: &Path) -> Result<Results> {
+    let text = std::fs::read_to_string(results).with_context(|| format!("reading {}", results.display()))?;
+    Ok(serde_json::from_str(&text)?)
+}
+
+/// The measures of a run that do not meet their aims.
+pub fn unmet(results: &Path) -> Result<Vec<aims::Unmet>> {
+    Ok(aims::unmet(&read(results)?.tables))
+}
+
+pub fn write(results: &Path, profiles: &Path, folder: &Path) -> Result<()> {
+    let results = read(results)?;
     let pictures = pictures::draw(&results, &folder.join("performance"))?;
     let mut out = String::new();
     head(&mut out, &results)?;
@@ -30,6 +40,7 @@ pub fn write(results: &Path, folder: &Path) -> Result<()> {
         writeln!(out, "![{title}](performance/{file})\n")?;
     }
     writeln!(out, "{}", REMARKS.trim_end())?;
+    profiles::section(&mut out, &results, profiles)?;
     writeln!(out, "\n## All figures\n")?;
     writeln!(out, "The median of the repeats, and in brackets the lowest and the highest.")?;
     for table in &results.tables {

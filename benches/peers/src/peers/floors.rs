@@ -193,6 +193,46 @@ impl<const W: usize> Shared<W> for Owned<W> {
     }
 }
 
+/// A cell as sharecell's protocol has it, without a ring: one puts the items 1, 2, 3, and so on, and one gets them.
+pub struct Single(Ring<1>);
+
+impl Single {
+    pub fn new() -> Result<Self> {
+        Ok(Self(Ring::new(1, |_| TICKET + FREE)?))
+    }
+
+    /// Claims the cell in the state `from` for `me`.
+    #[inline]
+    fn claim(&self, from: u64, to: u64, me: u64, wait: impl Fn(&AtomicU64, u64)) -> &Cell<1> {
+        let cell = self.0.cell(0);
+        while cell.word.compare_exchange(from, to + me % STATE, Acquire, Relaxed).is_err() {
+            wait(&cell.word, from);
+        }
+        cell
+    }
+
+    /// Puts item `n`; `wait` returns when a word has a value.
+    #[inline]
+    pub fn put(&self, n: u64, me: u64, wait: impl Fn(&AtomicU64, u64)) {
+        let ticket = n * TICKET;
+        let cell = self.claim(ticket + FREE, ticket + WRITING, me, wait);
+        cell.fill(&Words([n]));
+        cell.word.store(ticket + FULL, Release);
+    }
+
+    /// Gets item `n`.
+    #[inline]
+    pub fn get(&self, n: u64, me: u64, wait: impl Fn(&AtomicU64, u64)) -> u64 {
+        let ticket = n * TICKET;
+        // Trying for the line while the other one writes to it would only take it from him.
+        wait(&self.0.cell(0).word, ticket + FULL);
+        let cell = self.claim(ticket + FULL, ticket + READING, me, wait);
+        let item = cell.item().number();
+        cell.word.store(ticket + TICKET + FREE, Release);
+        item
+    }
+}
+
 /// For one who puts and one who gets: packed items and a counter for each side, of which the other keeps a copy. With `NAMED`,
 /// each side is claimed by a compare-and-swap that names its owner, for each item.
 pub struct Line<const NAMED: bool> {

@@ -1,24 +1,33 @@
 //! Attaching to a segment and opening an object in it, by a name.
 
 use std::ffi::CString;
+use std::fs::File;
 use std::hint::black_box;
+use std::os::fd::{AsRawFd, FromRawFd};
 
 use anyhow::{Result, ensure};
 use sharecell::{Lock, Pipe, PipeOptions, Queue, QueueOptions, Segment, Value};
 
 use crate::group::{Group, Sample};
-use crate::machine::now;
+use crate::machine::{clock_runs, now};
 use crate::peers::{Scratch, unique};
 use crate::trial::{self, Place};
 
 pub const BARE: &str = "floor: shm_open and mmap";
-/// Who attaches writes to a page of it, so this is what can be reached.
-pub const TOUCHED: &str = "floor: shm_open, mmap and a first touch";
+/// What nobody can beat whose lease the kernel ends with his process, and with nothing else.
+pub const LEASED: &str = "floor: shm_open, mmap and a lease";
 
 pub fn groups<'a>() -> Vec<Group<'a>> {
     let mut attach = Group::new("open.attach", "Attach to what another process has made", "ns");
-    attach.add(BARE, Place::Processes, |count| shm_open(count, false));
-    attach.add(TOUCHED, Place::Processes, |count| shm_open(count, true));
+    // Who attaches takes a seat in the segment, so he writes to it.
+    for (name, leased, touched) in [
+        (BARE, false, false),
+        ("floor: shm_open, mmap and a first touch", false, true),
+        (LEASED, true, false),
+        ("floor: shm_open, mmap, a lease and a first touch", true, true),
+    ] {
+        attach.add(name, Place::Processes, move |count| floor(count, leased, touched));
+    }
     attach.add("sharecell Segment, 1 GiB limit", Place::Processes, |count| segment(1 << 30, count));
     attach.add("sharecell Segment, 64 GiB limit", Place::Processes, |count| segment(64 << 30, count));
     attach.add("shared_memory", Place::Processes, shared_memory_crate);
@@ -29,13 +38,15 @@ pub fn groups<'a>() -> Vec<Group<'a>> {
     vec![attach, object]
 }
 
-/// The mean time of `open` alone; what it gives is closed while the clock stands.
+/// The mean time of `open` alone, for worker 0; what it gives is closed while the clock stands.
 pub fn timed<T>(count: u64, mut open: impl FnMut() -> Result<T>) -> Result<f64> {
     let mut ns = 0;
     for _ in 0..count {
+        clock_runs(Some(0));
         let start = now();
         let opened = black_box(open()?);
         ns += now() - start;
+        clock_runs(None);
         drop(opened);
     }
     Ok(ns as f64 / count as f64)
@@ -89,34 +100,83 @@ impl Drop for Mapping {
     }
 }
 
-fn shm_open(count: u64, touch: bool) -> Result<Sample> {
-    const LEN: usize = 1 << 20;
-    let name = CString::new(format!("/{}", unique()))?;
-    let map = |flags: libc::c_int| {
-        // SAFETY: the name is a C string; the mapping is a new one; the descriptor is ours.
+/// The byte that the floor locks: only its number matters.
+const LEASE_BYTE: libc::off_t = 1 << 30;
+const LEN: usize = 1 << 20;
+
+/// What is made by hand, with nothing around it.
+struct Bare {
+    name: CString,
+    leased: bool,
+    touched: bool,
+}
+
+impl Bare {
+    fn descriptor(&self, flags: libc::c_int) -> Result<File> {
+        // SAFETY: the name is a C string.
+        let fd = unsafe { libc::shm_open(self.name.as_ptr(), flags | libc::O_RDWR | libc::O_CLOEXEC, 0o600) };
+        ensure!(fd >= 0, "shm_open: {}", std::io::Error::last_os_error());
+        // SAFETY: it was just opened, for nobody else.
+        Ok(unsafe { File::from_raw_fd(fd) })
+    }
+
+    fn map(file: &File, len: usize, protection: libc::c_int) -> Result<Mapping> {
+        // SAFETY: a new mapping at an address of the kernel's choice.
         let at = unsafe {
-            let fd = libc::shm_open(name.as_ptr(), flags | libc::O_RDWR | libc::O_CLOEXEC, 0o600);
-            ensure!(fd >= 0, "shm_open: {}", std::io::Error::last_os_error());
-            if flags != 0 {
-                libc::ftruncate(fd, LEN as libc::off_t);
-            }
-            let prot = libc::PROT_READ | libc::PROT_WRITE;
-            let at = libc::mmap(std::ptr::null_mut(), LEN, prot, libc::MAP_SHARED, fd, 0);
-            libc::close(fd);
-            at
+            libc::mmap(std::ptr::null_mut(), len, protection, libc::MAP_SHARED, file.as_raw_fd(), 0)
         };
         ensure!(at != libc::MAP_FAILED, "mmap: {}", std::io::Error::last_os_error());
-        if touch {
-            // SAFETY: it was mapped, so that it can be written to, and the file is as long.
-            unsafe { at.cast::<u8>().write_volatile(1) };
+        Ok(Mapping(at, len))
+    }
+
+    /// How long it is, and whose: nobody maps what he knows nothing of.
+    fn look(file: &File) -> Result<()> {
+        // SAFETY: zero is valid in every field; the call writes them.
+        let code = unsafe { libc::fstat(file.as_raw_fd(), &mut std::mem::zeroed()) };
+        ensure!(code == 0, "fstat: {}", std::io::Error::last_os_error());
+        Ok(())
+    }
+
+    /// A lock of a description of its own, which lasts as long as a mapping of it that children do not inherit.
+    fn lease(&self) -> Result<Mapping> {
+        let second = self.descriptor(0)?;
+        // SAFETY: zero is valid in every field, and the record outlives the call.
+        let code = unsafe {
+            let mut lock: libc::flock = std::mem::zeroed();
+            (lock.l_type, lock.l_start, lock.l_len) = (libc::F_WRLCK as _, LEASE_BYTE, 1);
+            libc::fcntl(second.as_raw_fd(), libc::F_OFD_SETLK, &lock)
+        };
+        ensure!(code == 0, "fcntl: {}", std::io::Error::last_os_error());
+        let page = Self::map(&second, 4096, libc::PROT_NONE)?;
+        // SAFETY: the mapping is ours.
+        let code = unsafe { libc::madvise(page.0, page.1, libc::MADV_DONTFORK) };
+        ensure!(code == 0, "madvise: {}", std::io::Error::last_os_error());
+        Ok(page)
+    }
+
+    /// The mapping, and of who has a lease also that, and the first descriptor to ask for others' leases by.
+    fn attach(&self) -> Result<(Mapping, Option<(Mapping, File)>)> {
+        let file = self.descriptor(0)?;
+        if self.leased {
+            Self::look(&file)?;
         }
-        Ok(Mapping(at, LEN))
-    };
-    let made = map(libc::O_CREAT | libc::O_EXCL)?;
-    let sample = trial(count, || Ok(|| map(0)));
+        let map = Self::map(&file, LEN, libc::PROT_READ | libc::PROT_WRITE)?;
+        let lease = if self.leased { Some((self.lease()?, file)) } else { None };
+        if self.touched {
+            // SAFETY: it was mapped, so that it can be written to, and the file is as long.
+            unsafe { map.0.cast::<u8>().write_volatile(1) };
+        }
+        Ok((map, lease))
+    }
+}
+
+fn floor(count: u64, leased: bool, touched: bool) -> Result<Sample> {
+    let bare = Bare { name: CString::new(format!("/{}", unique()))?, leased, touched };
+    let made = bare.descriptor(libc::O_CREAT | libc::O_EXCL)?;
+    made.set_len(LEN as u64)?;
+    let sample = trial(count, || Ok(|| bare.attach()));
     // SAFETY: the name is a C string.
-    unsafe { libc::shm_unlink(name.as_ptr()) };
-    drop(made);
+    unsafe { libc::shm_unlink(bare.name.as_ptr()) };
     sample
 }
 

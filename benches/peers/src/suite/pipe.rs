@@ -16,7 +16,9 @@ use crate::region::Region;
 use crate::suite::{queue, round};
 use crate::trial::{self, Pin, Place, Report, Worker};
 
-pub const TWO_BUFFERS: &str = "floor: through two buffers between two processes";
+/// What two processes can reach: with few buffers, which stay in caches, and with so many that neither ever waits.
+pub const BUFFERS: [&str; 2] =
+    ["floor: through 2 buffers between two processes", "floor: through 64 buffers between two processes"];
 
 pub fn groups<'a>() -> Vec<Group<'a>> {
     let mut small = Group::new("pipe.8", "Pipe, messages of 8 bytes", "messages/s");
@@ -38,9 +40,9 @@ fn large<'a>(bytes: usize, name: &str) -> Group<'a> {
     let title = format!("Pipe, messages of {name}, copied in and copied out");
     let mut g = Group::new(format!("pipe.{bytes}"), title, "GB/s");
     g.add("floor: two memcpys", Place::Processes, move |count| two_copies(bytes, count));
-    g.add(TWO_BUFFERS, Place::Processes, move |count| through_buffers(2, bytes, count));
-    let many = format!("floor: through {} buffers between two processes", buffers(bytes));
-    g.add(many, Place::Processes, move |count| through_buffers(buffers(bytes), bytes, count));
+    for (name, buffers) in BUFFERS.into_iter().zip([2, 64]) {
+        g.add(name, Place::Processes, move |count| through_buffers(buffers, bytes, count));
+    }
     g.add("sharecell Pipe", Place::Processes, move |count| sharecell(bytes, count));
     g.add("rtrb, chunks of bytes", Place::Threads, move |count| rtrb_bytes(bytes, count));
     g.add("OS pipe", Place::Processes, move |count| stream(PIPE, bytes, count));

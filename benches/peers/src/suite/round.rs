@@ -7,11 +7,14 @@ use hdrhistogram::Histogram;
 
 use crate::group::{Group, LEVELS, Sample};
 use crate::machine::now;
+use crate::peers::floors::Single;
 use crate::peers::iceoryx::PubSub;
 use crate::peers::queues::{ArrayQueue, Bytes, Channel, Fifo, Kanal, Rtrb, Typed, Words};
 use crate::peers::system::{Descriptors, Interprocess, IpcChannel, PIPE, PosixMq, SOCKETPAIR};
 use crate::region::{Region, futex_wait, futex_wake};
 use crate::trial::{self, Pin, Place, Report, Worker};
+
+pub const NAMED: &str = "floor: a cell each way, each claim names its owner";
 
 const CAPACITY: usize = 64;
 /// A reading of the clock costs as much as a fast round trip: the median is that of rounds of so many.
@@ -27,6 +30,7 @@ pub fn groups<'a>() -> Vec<Group<'a>> {
 fn group<'a>(id: &str, title: &str, pin: Pin) -> Group<'a> {
     let mut g = Group::new(id, title, "ns");
     g.add("floor: cache line", Place::Processes, move |count| cache_line(pin, count));
+    g.add(NAMED, Place::Processes, move |count| named(pin, count));
     g.add("floor: futex", Place::Processes, move |count| futex(pin, count));
     add::<Typed>(&mut g, pin);
     add::<Bytes>(&mut g, pin);
@@ -139,18 +143,22 @@ pub fn sample(reports: Vec<Report>) -> Result<Sample> {
     Ok(sample)
 }
 
+/// Waits until `word` is `n`.
+#[inline]
+fn wait_for(word: &AtomicU64, n: u64, pin: Pin) {
+    let backoff = crossbeam_utils::Backoff::new();
+    while word.load(Acquire) != n {
+        match pin {
+            Pin::Spread => std::hint::spin_loop(),
+            Pin::One => backoff.snooze(),
+        }
+    }
+}
+
 /// What no queue can beat: a word in one line of memory, written by turns.
 fn cache_line(pin: Pin, count: u64) -> Result<Sample> {
     let word = Region::<AtomicU64>::new()?;
-    let wait_for = |n: u64| {
-        let backoff = crossbeam_utils::Backoff::new();
-        while word.get().load(Acquire) != n {
-            match pin {
-                Pin::Spread => std::hint::spin_loop(),
-                Pin::One => backoff.snooze(),
-            }
-        }
-    };
+    let wait_for = |n: u64| wait_for(word.get(), n, pin);
     sample(trial::processes(2, pin, &|worker| {
         if worker.rank == 0 {
             ask(worker, count, |n| {
@@ -170,7 +178,28 @@ fn cache_line(pin: Pin, count: u64) -> Result<Sample> {
     })?)
 }
 
-/// The same, in a moment: how far the processors are from each other just now; nothing where there is one.
+/// What nobody can beat who knows at each moment whose an item is: one cell each way, without a queue.
+fn named(pin: Pin, count: u64) -> Result<Sample> {
+    let (there, back) = (Single::new()?, Single::new()?);
+    sample(trial::processes(2, pin, &|worker| {
+        let (mut n, me) = (0, std::process::id().into());
+        let wait = |word: &AtomicU64, value| wait_for(word, value, pin);
+        if worker.rank == 0 {
+            ask(worker, count, |n| {
+                there.put(n, me, wait);
+                back.get(n, me, wait)
+            });
+        } else {
+            answer(worker, count, || {
+                n += 1;
+                back.put(there.get(n, me, wait), me, wait);
+            });
+        }
+        Ok(())
+    })?)
+}
+
+/// How long a line takes there and back, in a moment: how far the processors are from each other just now; nothing where there is one.
 pub fn line_ns() -> Option<f64> {
     let several = crate::machine::processors().len() > 1;
     several.then(|| cache_line(Pin::Spread, 2000).ok()).flatten().map(|sample| sample.value)
