@@ -74,10 +74,10 @@ pub struct Settings {
     #[arg(long)]
     exact: bool,
     /// Repeats of each.
-    #[arg(long, default_value_t = 7)]
+    #[arg(long, default_value_t = 5)]
     repeats: usize,
     /// How long a trial is to take, in milliseconds.
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 100)]
     trial_ms: u64,
     /// The interpreter with Python's peers; without one they are absent.
     #[arg(long)]
