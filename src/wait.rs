@@ -76,8 +76,9 @@ const SHORT_SLEEP: u64 = 64_000;
 /// for milliseconds, where who is woken from a sleep gets it at once.
 const SHUNNED: u32 = 1024;
 
-/// What came this soon, in pauses, was under way already, and more will come: it is no answer to what this thread did.
-const STREAM_PAUSES: u32 = 2;
+/// What is there at the first look so often in a row was under way already, and more will come: it is no answer to what this
+/// thread did. One from a processor close by is there at the first look now and then.
+const STREAM_WAITS: u32 = 2;
 /// The first pauses of who waits for a stream: some of it shall come together, and not each item be waited for.
 const STREAM_STEP: u32 = 8;
 /// How many waits go by before another habit is tried for once.
@@ -92,6 +93,8 @@ struct Habit {
     yields: u32,
     /// How many waits are still taken to be for a stream.
     stream: u32,
+    /// How many waits in a row ended after one pause.
+    soon: u32,
     /// How many waits go by without a spin before one is tried.
     doubts: u32,
     /// How many waits go by before the processor is given away again.
@@ -103,7 +106,8 @@ thread_local! {
 }
 
 impl Habit {
-    const SPINS: Self = Self { pauses: MOST_PAUSES, yields: 0, stream: 0, doubts: DOUBTS, shunned: 0 };
+    const SPINS: Self =
+        Self { pauses: MOST_PAUSES, yields: 0, stream: 0, soon: 0, doubts: DOUBTS, shunned: 0 };
     const YIELDS: Self = Self { pauses: 0, yields: MOST_YIELDS, ..Self::SPINS };
 
     fn before(&mut self) {
@@ -144,7 +148,8 @@ impl Habit {
             paused += step;
             if let Some(r) = ready()? {
                 self.pauses = (self.pauses + self.pauses / 8 + 1).min(MOST_PAUSES);
-                if paused <= STREAM_PAUSES {
+                self.soon = if paused == 1 { self.soon + 1 } else { 0 };
+                if self.soon == STREAM_WAITS {
                     self.stream = DOUBTS;
                 }
                 return Ok(Some(r));
@@ -154,6 +159,7 @@ impl Habit {
             }
         }
         self.pauses /= 2;
+        self.soon = 0;
         Ok(None)
     }
 }
