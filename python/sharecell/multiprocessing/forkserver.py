@@ -2,6 +2,5 @@
 
 import sys
 from multiprocessing import forkserver
-from multiprocessing.forkserver import *  # noqa: F403
 
 sys.modules[__name__] = forkserver

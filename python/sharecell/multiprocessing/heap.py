@@ -2,6 +2,5 @@
 
 import sys
 from multiprocessing import heap
-from multiprocessing.heap import *  # noqa: F403
 
 sys.modules[__name__] = heap

@@ -2,6 +2,5 @@
 
 import sys
 from multiprocessing import managers
-from multiprocessing.managers import *  # noqa: F403
 
 sys.modules[__name__] = managers

@@ -2,6 +2,5 @@
 
 import sys
 from multiprocessing import process
-from multiprocessing.process import *  # noqa: F403
 
 sys.modules[__name__] = process

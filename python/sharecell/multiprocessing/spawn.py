@@ -2,6 +2,5 @@
 
 import sys
 from multiprocessing import spawn
-from multiprocessing.spawn import *  # noqa: F403
 
 sys.modules[__name__] = spawn

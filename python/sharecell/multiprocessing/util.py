@@ -2,6 +2,5 @@
 
 import sys
 from multiprocessing import util
-from multiprocessing.util import *  # noqa: F403
 
 sys.modules[__name__] = util

@@ -2,6 +2,5 @@
 
 import sys
 from multiprocessing import dummy
-from multiprocessing.dummy import *  # noqa: F403
 
 sys.modules[__name__] = dummy

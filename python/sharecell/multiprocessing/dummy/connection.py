@@ -2,6 +2,5 @@
 
 import sys
 from multiprocessing.dummy import connection
-from multiprocessing.dummy.connection import *  # noqa: F403
 
 sys.modules[__name__] = connection
