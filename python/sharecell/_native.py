@@ -441,7 +441,12 @@ slow, quick = _load()
 
 def addresses(names: tuple[str, ...]) -> tuple[int, ...]:
     """Where the functions of the library are, for who calls them from C."""
-    return tuple(ctypes.cast(quick[name], c_void_p).value or 0 for name in names)
+    return tuple(map(_address, names))
+
+
+@cache
+def _address(name: str) -> int:
+    return ctypes.cast(quick[name], c_void_p).value or 0
 
 
 def version() -> str:
@@ -713,16 +718,33 @@ def answers(count: int) -> Any:
     return (c_bool * count)()
 
 
-class _Pointer(c_void_p):
-    """A handle as an argument that needs no conversion; it keeps the handle open."""
+class _Pointee(ctypes.Structure):
+    """What a handle points to; it keeps the handle open."""
 
     handle: Any = None
+
+
+def _pointer(handle: Handle) -> Any:
+    """A handle as an argument that needs no conversion, and no memory at each call."""
+    pointee = _Pointee.from_address(int(handle))
+    pointee.handle = handle
+    return ctypes.byref(pointee)
 
 
 class _Ignored:
     """The type of arguments that a function ignores: `callable` takes anything, and calls nothing of it."""
 
     from_param = callable
+
+
+class _Always:
+    """The type of an argument in whose place, whatever it is, another one is passed."""
+
+    __slots__ = ("from_param",)
+
+    def __init__(self, argument: Any) -> None:
+        # Of `next` this is the iterator, and what is given is the default, for its end.
+        self.from_param = partial(next, repeat(argument))
 
 
 class Found:
@@ -737,26 +759,26 @@ class Found:
 class Binding:
     """How a lock is taken and given back, with the least that a foreign call costs. It keeps its handle open.
 
-    Declared types of arguments would cost more than the call: these are ctypes objects already.
+    Declared types of arguments would cost as much as the call, and so would arguments that are made for it:
+    these are made once.
     """
 
-    __slots__ = ("tries", "give", "leave", "found")
+    __slots__ = ("tries", "gives", "leave", "found")
 
     def __init__(self, handle: Handle, found: Found, take: str, give: str, fail: Any, *rest: int) -> None:
-        pointer = _Pointer(handle)
-        pointer.handle = handle
-        more = tuple(map(c_uint32, rest))
-        # Endless: each step is a try, and gives its status. A `for` over it knows that in the same moment.
+        pointer = _pointer(handle)
+        more = tuple(map(c_uint32.from_param, rest))
+        # Endless: each step is a call, and gives its status. A `for` over it knows that in the same moment.
         self.tries: Any = starmap(_undeclared(take), repeat((pointer, _AT_ONCE)))
-        self.give: Any = partial(_undeclared(give), pointer, *more)
+        self.gives: Any = starmap(_undeclared(give), repeat((pointer, *more)))
         # For the end of a `with` block.
-        self.leave: Any = partial(_leaving(give, len(more), fail), pointer, *more)
+        self.leave: Any = _leaving(give, (pointer, *more), fail)
         self.found = found
 
     def shut(self, refuse: Any) -> None:
         """Calls `refuse` from now on, but at the end of a `with` block that has begun."""
-        self.tries = starmap(refuse, repeat(()))
-        self.give = self.leave = refuse
+        self.tries = self.gives = starmap(refuse, repeat(()))
+        self.leave = refuse
 
 
 class Taking:
@@ -764,7 +786,7 @@ class Taking:
 
     __slots__ = ("claim", "tries", "releases")
 
-    def __init__(self, pointer: _Pointer, take: str, release: str) -> None:
+    def __init__(self, pointer: Any, take: str, release: str) -> None:
         self.claim: Any = new_claim()
         place = ctypes.byref(self.claim)
         # As those of a binding.
@@ -781,8 +803,7 @@ class Passage:
     __slots__ = ("put", "spare", "_new")
 
     def __init__(self, handle: Handle, put: str, take: str, release: str) -> None:
-        pointer = _Pointer(handle)
-        pointer.handle = handle
+        pointer = _pointer(handle)
         give = _undeclared(put)
         # A try, given bytes and their length as a size.
         self.put: Any = lambda data, size: give(pointer, data, size, _AT_ONCE)
@@ -809,7 +830,7 @@ class _Sizes(dict[int, Any]):
     """Lengths as arguments that need no conversion."""
 
     def __missing__(self, size: int) -> Any:
-        made = c_size_t(size)
+        made = c_size_t.from_param(size)
         if size < 1024:
             self[size] = made
         return made
@@ -817,7 +838,7 @@ class _Sizes(dict[int, Any]):
 
 sizes = _Sizes()
 
-_AT_ONCE = c_int64(0)
+_AT_ONCE = c_int64.from_param(0)
 
 
 @cache
@@ -827,16 +848,22 @@ def _undeclared(name: str) -> Any:
     return function
 
 
-@cache
-def _leaving(name: str, rest: int, fail: Any) -> Any:
-    """A function that takes three more arguments, those of `__exit__`; a status but OK is given to `fail`.
+def _leaving(name: str, arguments: tuple[Any, ...], fail: Any) -> Any:
+    """A function that takes the three arguments of `__exit__`, and calls another with those given here.
 
     A `with` block calls it directly: no signal handler runs before it, as one would at the start of a method.
     """
-    function: Any = quick[name]
-    function.argtypes = [c_void_p, *(c_uint32 for _ in range(rest)), _Ignored, _Ignored, _Ignored]
-    function.restype = type("_Results", (dict,), {"__missing__": staticmethod(fail)})({OK: None}).__getitem__
+    # By its address: a function that is found by its name refers to itself, and so would keep a handle open.
+    function: Any = quick._FuncPtr(_address(name))
+    function.argtypes = [*map(_Always, arguments), *repeat(_Ignored, 3 - len(arguments))]
+    function.restype = _results(fail)
     return function
+
+
+@cache
+def _results(fail: Any) -> Any:
+    """Makes nothing of OK, and gives all else to `fail`."""
+    return type("_Results", (dict,), {"__missing__": staticmethod(fail)})({OK: None}).__getitem__
 
 
 # Copies `size` bytes at an address: a C function, so that no signal handler runs in between.

@@ -101,52 +101,17 @@ class WeakList:
         return [thing for thing in (reference() for reference in self._references) if thing is not None]
 
 
-class SharedObject:
-    """An open object of a segment.
+class Opened:
+    """What is open in a segment, by its handle."""
 
-    It is closed by `close`, at the end of a `with` block, or when nothing refers to it any more; closing it
-    leaves the object in the segment. It can be pickled, and so be given to a spawned process, which opens it
-    by name; keep it open until that has happened. In a forked child it goes on working as it is. Threads may
-    share it: a call that is under way while another thread closes it comes to its end, a wait with
-    InvalidHandleError.
-    """
-
-    _kind: ClassVar[str]
     _handle: _native.Handle | None
-    _segment: Segment
-    _name: str
 
-    def __init__(self) -> None:
-        kind = type(self).__name__
-        raise TypeError(f"use {kind}.create, {kind}.open or {kind}.open_or_create")
+    def _title(self) -> str:
+        """What it is called, for people."""
+        raise NotImplementedError
 
-    @classmethod
-    def _made(cls: type[Self], segment: Segment, name: str, handle: _native.Handle) -> Self:
-        shared = object.__new__(cls)
-        shared._handle = handle
-        shared._segment = segment
-        shared._name = name
-        segment._objects.add(shared)
-        return shared
-
-    @property
-    def name(self) -> str:
-        """The object's name."""
-        return self._name
-
-    @property
-    def segment(self) -> Segment:
-        """The segment that it was opened in."""
-        return self._segment
-
-    @property
-    def closed(self) -> bool:
-        """Whether it was closed."""
-        return self._handle is None
-
-    def close(self) -> None:
-        """Closes it; closing it again does nothing. The object itself stays in the segment."""
-        self._let_go()
+    def _closed_text(self) -> str:
+        raise NotImplementedError
 
     def _let_go(self) -> None:
         self._handle = None
@@ -161,8 +126,9 @@ class SharedObject:
             raise InvalidHandleError(self._closed_text())
         fail(status)
 
-    def _closed_text(self) -> str:
-        return f"{self._kind} {self._name!r} was closed"
+    def __repr__(self) -> str:
+        state = "closed " if self._handle is None else ""
+        return f"<{state}{self._title()}>"
 
     def _check(self, status: int) -> None:
         if status != 0:
@@ -201,6 +167,59 @@ class SharedObject:
     def _patience(block: bool, timeout: float | None) -> float | None:
         return patience(block, timeout)
 
+
+class SharedObject(Opened):
+    """An open object of a segment.
+
+    It is closed by `close`, at the end of a `with` block, or when nothing refers to it any more; closing it
+    leaves the object in the segment. It can be pickled, and so be given to a spawned process, which opens it
+    by name; keep it open until that has happened. In a forked child it goes on working as it is. Threads may
+    share it: a call that is under way while another thread closes it comes to its end, a wait with
+    InvalidHandleError.
+    """
+
+    _kind: ClassVar[str]
+    _segment: Segment
+    _name: str
+
+    def __init__(self) -> None:
+        kind = type(self).__name__
+        raise TypeError(f"use {kind}.create, {kind}.open or {kind}.open_or_create")
+
+    @classmethod
+    def _made(cls: type[Self], segment: Segment, name: str, handle: _native.Handle) -> Self:
+        shared = object.__new__(cls)
+        shared._handle = handle
+        shared._segment = segment
+        shared._name = name
+        segment._objects.add(shared)
+        return shared
+
+    @property
+    def name(self) -> str:
+        """The object's name."""
+        return self._name
+
+    @property
+    def segment(self) -> Segment:
+        """The segment that it was opened in."""
+        return self._segment
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._handle is None
+
+    def close(self) -> None:
+        """Closes it; closing it again does nothing. The object itself stays in the segment."""
+        self._let_go()
+
+    def _closed_text(self) -> str:
+        return f"{self._kind} {self._name!r} was closed"
+
+    def _title(self) -> str:
+        return f"sharecell.{type(self).__name__} {self._name!r} in {self._segment.name!r}"
+
     def _restore_arguments(self) -> tuple[Any, ...]:
         return ()
 
@@ -218,9 +237,19 @@ class SharedObject:
     def __exit__(self, *_: object) -> None:
         self._let_go()
 
-    def __repr__(self) -> str:
-        state = "closed " if self._handle is None else ""
-        return f"<{state}sharecell.{type(self).__name__} {self._name!r} in {self._segment.name!r}>"
+
+class Twin(Opened):
+    """An object once more: its handle, open until this is let go itself."""
+
+    def __init__(self, shared: SharedObject) -> None:
+        self._handle = shared._handle
+        self._texts = shared._title(), shared._closed_text()
+
+    def _title(self) -> str:
+        return self._texts[0]
+
+    def _closed_text(self) -> str:
+        return self._texts[1]
 
 
 class Nameable(SharedObject):
@@ -268,20 +297,24 @@ class Bound(SharedObject):
     @classmethod
     def _made(cls: type[BoundSelf], segment: Segment, name: str, handle: _native.Handle) -> BoundSelf:
         shared = super()._made(segment, name, handle)
-        shared._bound = None if speed is not None else bound(handle, _native.Found(), *cls._functions)
+        shared._bound = None
+        if speed is None:
+            shared._bind(bound(handle, _native.Found(), *cls._functions))
         return shared
+
+    def _bind(self, binding: _native.Binding) -> None:
+        self._bound = binding
 
     def _let_go(self) -> None:
         super()._let_go()
         if self._bound is not None:
             shut(self, self._bound)
+            self._bind(self._bound)
 
 
-def shut(shared: SharedObject, *ways: _native.Binding | _native.Passage) -> None:
-    """Has the ways into an object that was closed say so."""
-    refuse = partial(_refuse, shared._closed_text())
-    for way in ways:
-        way.shut(refuse)
+def shut(opened: Opened, way: _native.Binding | _native.Passage) -> None:
+    """Has the way into an object that was closed say so."""
+    way.shut(partial(_refuse, opened._closed_text()))
 
 
 class Passing(SharedObject):

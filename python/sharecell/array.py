@@ -43,6 +43,8 @@ class Array(Bound):
     _exact: bool
     _len: int
     _address: int
+    # The companion makes another.
+    _lock: ObjectLock
     _view: Any
     _views: WeakList
 
@@ -95,6 +97,8 @@ class Array(Bound):
         array._view = None
         if isinstance(element, Scalar):
             array._view = memoryview(array._memory()).cast("B").cast(element.format)
+        if array._bound is not None:
+            array._lock = ArrayLock(array, array._bound)
         address = array._address if isinstance(element, Scalar) else 0
         array._place(address or 0, element.typecode or "c", array._len, ArrayLock)
         if data:
@@ -120,6 +124,8 @@ class Array(Bound):
 
     def _let_go(self) -> None:
         super()._let_go()
+        if self._bound is not None:
+            self._lock._let_go()
         self._view = Closed(f"array {self._name!r}")
 
     @property
@@ -240,7 +246,7 @@ class Array(Bound):
 
     def get_lock(self) -> ObjectLock:
         """The array's lock. It does not keep others from reading and writing without it."""
-        return ArrayLock(self, self._bound)
+        return self._lock
 
     def _own_lock(self, kind: Callable[[Array], Any]) -> Any:
         """The lock as a thread can take it again; see OwnLock."""

@@ -26,7 +26,7 @@ class Event(Bound, Nameable):
 
     def set(self) -> None:
         """Sets the flag and wakes all who wait."""
-        self._check(self._bound.give())
+        self._check(next(self._bound.gives))
 
     def clear(self) -> None:
         """Clears the flag."""

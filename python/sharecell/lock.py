@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from operator import attrgetter
 from os import getpid
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Callable, TypeVar
+from typing import Any, Callable, TypeVar
 
 from . import _native
 from ._async import until
-from ._companion import fast
+from ._companion import fast, speed
 from ._native import WOULD_BLOCK
-from ._object import Bound, Nameable, SharedObject, patience
+from ._object import Bound, Nameable, SharedObject, Twin, patience, shut
 from .errors import PoisonedError
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Lock", "ObjectLock", "RLock"]
 
@@ -24,11 +20,25 @@ HELD = (_native.OK, _native.OWNER_DIED)
 Self = TypeVar("Self", bound="Acquirable")
 
 
-class Acquirable:
+class Leaving:
+    """Has its `__exit__` in a slot: a `with` block calls the library, and nothing runs in between.
+
+    A type of the companion has a method instead, and could not be combined with a slot.
+    """
+
+    __slots__ = ("__exit__",) if speed is None else ()
+    __exit__: Any
+
+
+class Acquirable(Leaving):
     """What is acquired and released, over its binding to the library."""
 
     _bound: Any
     _wait_for: Any
+
+    def _bind(self, binding: _native.Binding) -> None:
+        self._bound = binding
+        self.__exit__ = binding.leave
 
     def _shared(self) -> Any:
         return self
@@ -71,7 +81,7 @@ class Acquirable:
 
     def _undo(self, status: int) -> None:
         if status in HELD:
-            self._bound.give()
+            next(self._bound.gives)
 
     def __enter__(self: Self) -> Self:
         # Not by `acquire`: an exception could come between its return and ours.
@@ -87,8 +97,6 @@ class Acquirable:
         except BaseException:
             self._undo(status)
             raise
-
-    __exit__ = property(attrgetter("_bound.leave"))
 
 
 class Lockable(Acquirable):
@@ -109,9 +117,10 @@ class Lockable(Acquirable):
 
     def release(self) -> None:
         """Releases it. NotHeldError when nobody holds it, NotOwnerError when another process does."""
-        status = self._bound.give()
-        if status:
-            self._shared()._fail(status)
+        for status in self._bound.gives:
+            if status:
+                self._shared()._fail(status)
+            return
 
 
 @fast("Lock")
@@ -207,15 +216,22 @@ class RLock(Lockable, Bound, Nameable):
 class ObjectLock(Lockable):
     """The lock of a value or an array, or one side of a RwLock.
 
-    It is open as long as that is; all else is as for Lock.
+    It is open until that is closed, and keeps it open as long as it is used itself; all else is as for Lock.
     """
 
-    def __init__(self, shared: SharedObject, binding: _native.Binding | None) -> None:
-        self._owner = shared
-        self._bound = binding
+    def __init__(self, shared: SharedObject, binding: _native.Binding) -> None:
+        # Not `shared` itself, which has this lock.
+        self._owner = Twin(shared)
+        self._bind(binding)
+        shared._segment._objects.add(self)
 
     def _shared(self) -> Any:
         return self._owner
+
+    def _let_go(self) -> None:
+        self._owner._let_go()
+        shut(self._owner, self._bound)
+        self._bind(self._bound)
 
     def __repr__(self) -> str:
         return f"<lock of {self._owner!r}>"
@@ -238,12 +254,14 @@ class ArrayLock(ObjectLock):
 class ReadLock(ObjectLock):
     """The readers' side of a RwLock."""
 
+    __slots__ = ("__exit__",)
     _wait_for = _native.slow.shc_rwlock_acquire_read
 
 
 class WriteLock(ObjectLock):
     """The writers' side of a RwLock."""
 
+    __slots__ = ("__exit__",)
     _wait_for = _native.slow.shc_rwlock_acquire_write
 
 

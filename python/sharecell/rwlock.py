@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import _native
-from ._object import Nameable, bound, shut
+from ._object import Nameable, bound
 from .lock import ObjectLock, ReadLock, WriteLock
 
 if TYPE_CHECKING:
@@ -24,41 +24,43 @@ class RwLock(Nameable):
     """
 
     _kind, _called, _handles = "rwlock", "a reader-writer lock", _native.RwLockHandle
-    _read: _native.Binding
-    _write: _native.Binding
+    _read: ReadLock
+    _write: WriteLock
 
     @classmethod
     def _made(cls, segment: Segment, name: str, handle: _native.Handle) -> RwLock:
         lock = super()._made(segment, name, handle)
         found = _native.Found()
-        lock._read = bound(handle, found, "shc_rwlock_acquire_read", "shc_rwlock_release_read")
-        lock._write = bound(handle, found, "shc_rwlock_acquire_write", "shc_rwlock_release_write")
+        read = bound(handle, found, "shc_rwlock_acquire_read", "shc_rwlock_release_read")
+        write = bound(handle, found, "shc_rwlock_acquire_write", "shc_rwlock_release_write")
+        lock._read, lock._write = ReadLock(lock, read), WriteLock(lock, write)
         return lock
 
     def _let_go(self) -> None:
         super()._let_go()
-        shut(self, self._read, self._write)
+        self._read._let_go()
+        self._write._let_go()
 
     @property
     def owner_died(self) -> bool:
         """Whether the last acquire found that a writer had died in it; as of Lock."""
-        return self._read.found.owner_died
+        return self._read.owner_died
 
     def read(self) -> ObjectLock:
         """The readers' side, for a `with` block."""
-        return ReadLock(self, self._read)
+        return self._read
 
     def write(self) -> ObjectLock:
         """The writers' side, for a `with` block."""
-        return WriteLock(self, self._write)
+        return self._write
 
     def acquire_read(self, block: bool = True, timeout: float | None = None) -> bool:
         """Acquires it with other readers; whether that was possible in `timeout` seconds, None for ever."""
-        return self.read().acquire(block, timeout)
+        return self._read.acquire(block, timeout)
 
     def acquire_write(self, block: bool = True, timeout: float | None = None) -> bool:
         """Acquires it alone; whether that was possible in `timeout` seconds, None for ever."""
-        return self.write().acquire(block, timeout)
+        return self._write.acquire(block, timeout)
 
     def release_read(self) -> None:
         """Releases it after reading. NotHeldError when this process does not read."""

@@ -72,7 +72,7 @@ class Semaphore(Acquirable, Bound):
         """
         # The companion has no binding, and never asks for this.
         if type(n) is int and n == 1:
-            status = self._bound.give()
+            status = next(self._bound.gives)
         else:
             status = _release(self._handle, unsigned(n, "n", minimum=1, bits=32))
         if status:

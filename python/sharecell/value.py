@@ -47,6 +47,8 @@ class Value(Bound):
     _functions = ("shc_value_lock", "shc_value_unlock")
     _element: Element
     _word: Any
+    # The companion makes another.
+    _lock: ObjectLock
     # Whether a memoryview checks all that is to be checked.
     _exact: bool
 
@@ -85,6 +87,8 @@ class Value(Bound):
             address = value._ask(_native.quick.shc_value_address, _native.out_address())
             word = memoryview(_native.memory(handle, address, element.size))
             value._word = word.cast("B").cast(element.format)
+        if value._bound is not None:
+            value._lock = ValueLock(value, value._bound)
         value._place(address, element.typecode or "c", 1, ValueLock)
         return value
 
@@ -96,6 +100,8 @@ class Value(Bound):
 
     def _let_go(self) -> None:
         super()._let_go()
+        if self._bound is not None:
+            self._lock._let_go()
         if self._word is not None:
             self._word = Closed(f"value {self._name!r}")
 
@@ -181,7 +187,7 @@ class Value(Bound):
 
     def get_lock(self) -> ObjectLock:
         """The value's lock. It does not keep others from reading and writing without it."""
-        return ValueLock(self, self._bound)
+        return self._lock
 
     def _own_lock(self, kind: Callable[[Value], Any]) -> Any:
         """The lock as a thread can take it again; see OwnLock."""
