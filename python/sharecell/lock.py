@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from os import getpid
+from os import register_at_fork
 from threading import get_ident
 from typing import Any, Callable, TypeVar
 
@@ -265,6 +265,18 @@ class WriteLock(ObjectLock):
     _wait_for = _native.slow.shc_rwlock_acquire_write
 
 
+# How many forks lie between the process that imported this and the one that runs.
+_forks = 0
+
+
+def _forked() -> None:
+    global _forks
+    _forks += 1
+
+
+register_at_fork(after_in_child=_forked)
+
+
 class OwnLock:
     """The lock of a value or an array, which the thread that holds it can take again.
 
@@ -273,36 +285,59 @@ class OwnLock:
 
     def __init__(self, shared: Any) -> None:
         self._lock = shared.get_lock()
-        self._holder: tuple[int, int] | None = None
-        self._depth = 0
+        self._bound: _native.Binding = self._lock._bound
+        self._holder = self._forks = self._depth = 0
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
         """Acquires it; whether that was possible, waiting up to `timeout` seconds, None for ever."""
-        if self._depth and self._holder == (getpid(), get_ident()):
-            self._depth += 1
+        me, status = get_ident(), WOULD_BLOCK
+        try:
+            # As of Acquirable. Whether this thread has it already is asked when somebody has.
+            for status in self._bound.tries:  # noqa: B007
+                break
+            if status:
+                return self._settle(status, me, block, timeout)
+            self._bound.found.owner_died = False
+            self._holder, self._forks, self._depth = me, _forks, 1
             return True
-        if not self._lock.acquire(block, timeout):
-            return False
-        self._holder, self._depth = (getpid(), get_ident()), 1
-        return True
+        except BaseException:
+            self._lock._undo(status)
+            raise
 
     __enter__ = acquire
 
+    def _settle(self, status: int, me: int, block: bool, timeout: float | None) -> bool:
+        """Goes on after a try that did not simply succeed."""
+        if status == WOULD_BLOCK and self._is_held_by(me):
+            self._depth += 1
+            return True
+        if not self._lock._settle(status, block, timeout):
+            return False
+        self._holder, self._forks, self._depth = me, _forks, 1
+        return True
+
+    def _is_held_by(self, thread: int) -> bool:
+        return self._depth != 0 and self._holder == thread and self._forks == _forks
+
     def release(self) -> None:
         """Releases it; AssertionError when this thread does not hold it."""
-        if not self._depth or self._holder != (getpid(), get_ident()):
+        if not self._is_held_by(get_ident()):
             raise AssertionError("attempt to release recursive lock not owned by thread")
-        self._depth -= 1
-        if self._depth == 0:
-            self._lock.release()
+        self.__exit__()
 
     @property
     def owner_died(self) -> bool:
         """Whether the last acquire found that the owner before it had died."""
-        return bool(self._lock.owner_died)
+        return bool(self._bound.found.owner_died)
 
     def __exit__(self, *_: object) -> None:
-        self.release()
+        # Not asked for the thread: it is that of `__enter__`.
+        self._depth -= 1
+        if self._depth == 0:
+            for status in self._bound.gives:
+                if status:
+                    self._lock._shared()._fail(status)
+                return
 
 
 @fast("OwnValueLock")
