@@ -76,6 +76,23 @@ static inline PyObject *leave(Shared *shared, giver *give) {
     Py_RETURN_NONE;
 }
 
+static PyObject *done(PyObject *self, shc_status status) {
+    if (status != SHC_OK) { return refuse((Shared *)self, "_fail", status); }
+    Py_RETURN_NONE;
+}
+
+static bool is_one(PyObject *n) {
+    int overflow;
+    return PyLong_CheckExact(n) && PyLong_AsLongAndOverflow(n, &overflow) == 1;
+}
+
+/* Whether `n` was given and is not 1: Python answers for other numbers. -1 is an exception. */
+static int many(PyObject **given, PyObject *const *args, Py_ssize_t n, PyObject *kwnames) {
+    static const char *const names[] = {"n"};
+    if ((n != 0 || kwnames != NULL) && collect(names, 1, given, args, n, kwnames) < 0) { return -1; }
+    return *given != NULL && !is_one(*given);
+}
+
 /* The lock of a value or an array. */
 typedef struct {
     PyObject_HEAD Shared *owner;
@@ -131,8 +148,8 @@ PyObject *object_lock_of(PyTypeObject *type, Shared *owner) {
 
 static Shared *itself(PyObject *self) { return (Shared *)self; }
 
-/* The methods of a lock: `shared` finds the object whose handle it is. */
-#define LOCK_METHODS(prefix, shared, take, give)                                                             \
+/* The functions of a lock: `shared` finds the object whose handle it is. */
+#define LOCK_FUNCTIONS(prefix, shared, take, give)                                                           \
     static shc_status prefix##_take(void *pointer, int64_t timeout_ns) {                                     \
         return library.take(pointer, timeout_ns);                                                            \
     }                                                                                                        \
@@ -157,14 +174,19 @@ static Shared *itself(PyObject *self) { return (Shared *)self; }
         (void)n;                                                                                             \
         Shared *owner = shared(self);                                                                        \
         return owner == NULL ? NULL : leave(owner, prefix##_give);                                           \
-    }                                                                                                        \
-    static PyMethodDef prefix##_methods[] = {                                                                \
-        METHOD("acquire", prefix##_acquire, ACQUIRE_DOC),                                                    \
-        {"release", prefix##_release, METH_NOARGS, RELEASE_DOC},                                             \
-        {"__enter__", prefix##_enter, METH_NOARGS, NULL},                                                    \
-        {"__exit__", (PyCFunction)(void (*)(void))prefix##_exit, METH_FASTCALL, NULL},                       \
-        {NULL, NULL, 0, NULL},                                                                               \
     }
+
+/* They as methods. */
+#define LOCK_ENTRIES(prefix)                                                                                 \
+    METHOD("acquire", prefix##_acquire, ACQUIRE_DOC),                                                        \
+        {"release", prefix##_release, METH_NOARGS, RELEASE_DOC},                                             \
+        {"__enter__", prefix##_enter, METH_NOARGS, NULL}, {                                                  \
+        "__exit__", (PyCFunction)(void (*)(void))prefix##_exit, METH_FASTCALL, NULL                          \
+    }
+
+#define LOCK_METHODS(prefix, shared, take, give)                                                             \
+    LOCK_FUNCTIONS(prefix, shared, take, give)                                                               \
+    static PyMethodDef prefix##_methods[] = {LOCK_ENTRIES(prefix), {NULL, NULL, 0, NULL}}
 
 #define ACQUIRE_DOC                                                                                          \
     "acquire($self, /, block=True, timeout=None)\n--\n\n"                                                    \
@@ -175,9 +197,29 @@ static Shared *itself(PyObject *self) { return (Shared *)self; }
 
 LOCK_METHODS(lock, itself, shc_lock_acquire, shc_lock_release);
 LOCK_METHODS(rlock, itself, shc_rlock_acquire, shc_rlock_release);
-LOCK_METHODS(condition, itself, shc_condition_acquire, shc_condition_release);
+LOCK_FUNCTIONS(condition, itself, shc_condition_acquire, shc_condition_release)
 LOCK_METHODS(value_lock, owner_of, shc_value_lock, shc_value_unlock);
 LOCK_METHODS(array_lock, owner_of, shc_array_lock, shc_array_unlock);
+
+static PyObject *condition_notify(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames) {
+    PyObject *given = NULL;
+    int others = many(&given, args, n, kwnames);
+    if (others != 0) { return others < 0 ? NULL : PyObject_CallMethod(self, "_pure_notify", "O", given); }
+    return done(self, library.shc_condition_notify(((Shared *)self)->pointer, 1));
+}
+
+static PyObject *condition_notify_all(PyObject *self, PyObject *unused) {
+    (void)unused;
+    return done(self, library.shc_condition_notify(((Shared *)self)->pointer, SIZE_MAX));
+}
+
+static PyMethodDef condition_methods[] = {
+    LOCK_ENTRIES(condition),
+    METHOD("notify", condition_notify,
+           "notify($self, /, n=1)\n--\n\nWakes up to `n` of those who wait, the longest waiting first."),
+    {"notify_all", condition_notify_all, METH_NOARGS, "notify_all($self, /)\n--\n\nWakes all who wait."},
+    {NULL, NULL, 0, NULL},
+};
 
 /* The lock of a value or an array that the thread which holds it can take again: this process counts. */
 typedef struct {
@@ -272,11 +314,6 @@ OWN_LOCK_METHODS(own_value_lock, value_lock);
 OWN_LOCK_METHODS(own_array_lock, array_lock);
 
 /* Events. */
-static PyObject *done(PyObject *self, shc_status status) {
-    if (status != SHC_OK) { return refuse((Shared *)self, "_fail", status); }
-    Py_RETURN_NONE;
-}
-
 static PyObject *event_set(PyObject *self, PyObject *unused) {
     (void)unused;
     return done(self, library.shc_event_set(((Shared *)self)->pointer));
@@ -309,19 +346,10 @@ static PyGetSetDef event_members[] = {
 /* Semaphores: as a lock, but that several permits can be given back at once. */
 static shc_status give_one(void *pointer) { return library.shc_semaphore_release(pointer, 1); }
 
-static bool is_one(PyObject *n) {
-    int overflow;
-    return PyLong_CheckExact(n) && PyLong_AsLongAndOverflow(n, &overflow) == 1;
-}
-
 static PyObject *semaphore_release_n(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames) {
-    static const char *const names[] = {"n"};
-    PyObject *given[1] = {NULL};
-    if ((n != 0 || kwnames != NULL) && collect(names, 1, given, args, n, kwnames) < 0) { return NULL; }
-    /* Python answers for all numbers but this one. */
-    if (given[0] != NULL && !is_one(given[0])) {
-        return PyObject_CallMethod(self, "_pure_release", "O", given[0]);
-    }
+    PyObject *given = NULL;
+    int others = many(&given, args, n, kwnames);
+    if (others != 0) { return others < 0 ? NULL : PyObject_CallMethod(self, "_pure_release", "O", given); }
     return release(itself(self), give_one);
 }
 

@@ -20,7 +20,7 @@
 #include "sharecell.h"
 
 /* To be raised when what the package and these types expect of each other changes. */
-#define COMPANION_VERSION 2
+#define COMPANION_VERSION 3
 
 /* A longer copy does not keep other threads from running: Python has the code for that. */
 #define LONG_BYTES 65536
@@ -29,6 +29,7 @@
     USE(shc_array_lock)                                                                                      \
     USE(shc_array_unlock)                                                                                    \
     USE(shc_condition_acquire)                                                                               \
+    USE(shc_condition_notify)                                                                                \
     USE(shc_condition_release)                                                                               \
     USE(shc_event_clear)                                                                                     \
     USE(shc_event_is_set)                                                                                    \

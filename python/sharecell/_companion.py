@@ -17,7 +17,7 @@ from . import _native
 
 _NAME = "sharecell._speed"
 _SUFFIX = ".abi3.so"
-_VERSION = 2
+_VERSION = 3
 
 Class = TypeVar("Class", bound=type)
 

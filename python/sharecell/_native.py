@@ -781,6 +781,11 @@ class Binding:
         self.leave = refuse
 
 
+def endless(handle: Handle, name: str, size: int) -> Any:
+    """Calls a function with a size at each step, as those of a binding."""
+    return starmap(_undeclared(name), repeat((_pointer(handle), c_size_t.from_param(size))))
+
+
 class Taking:
     """A claim, how an item is taken into it, and how it is given back done."""
 

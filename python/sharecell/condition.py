@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import monotonic_ns
-from typing import Callable, TypeVar
+from typing import Any, Callable, TypeVar
 
 from . import _native
 from ._companion import fast
@@ -30,6 +30,14 @@ class Condition(Lockable, Bound, Nameable):
     _kind, _called, _handles = "condition", "a condition", _native.ConditionHandle
     _wait_for = _native.slow.shc_condition_acquire
     _functions = ("shc_condition_acquire", "shc_condition_release")
+    # Each step notifies one.
+    _wakes: Any
+
+    def _bind(self, binding: _native.Binding) -> None:
+        super()._bind(binding)
+        handle = self._handle
+        # What is closed refuses this as it does a release.
+        self._wakes = binding.gives if handle is None else _native.endless(handle, "shc_condition_notify", 1)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Gives the lock back, waits for a notification, and takes the lock again; False when time is up.
@@ -66,7 +74,13 @@ class Condition(Lockable, Bound, Nameable):
 
     def notify(self, n: int = 1) -> None:
         """Wakes up to `n` of those who wait, the longest waiting first. NotHeldError, NotOwnerError."""
-        self._check(_native.quick.shc_condition_notify(self._handle, unsigned(n, "n")))
+        # The companion never asks for one.
+        if type(n) is int and n == 1:
+            status = next(self._wakes)
+        else:
+            status = _native.quick.shc_condition_notify(self._handle, unsigned(n, "n"))
+        if status:
+            self._fail(status)
 
     def notify_all(self) -> None:
         """Wakes all who wait; as `notify`."""

@@ -228,6 +228,9 @@ class _Number:
         return self
 
 
+_notify = _condition.Condition.notify
+
+
 class Condition(_Private, _condition.Condition):
     """A condition. A notification spent on a process that dies passes on to another waiter.
 
@@ -269,7 +272,7 @@ class Condition(_Private, _condition.Condition):
     def notify(self, n: int = 1) -> None:
         """Wakes up to `n` of those who wait."""
         try:
-            super().notify(n)
+            _notify(self, n)
         except (NotHeldError, NotOwnerError):
             raise AssertionError("lock is not owned") from None
 
