@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing.sharedctypes as _std
+from functools import cache
 from multiprocessing.reduction import ForkingPickler
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -278,16 +279,30 @@ def _rebuild(packed: Any, memory: Any, lock: Any) -> Any:
 
 
 class Synchronized(SynchronizedBase):
-    """A number or character with a lock."""
+    """A number or character with a lock; `value` is read and assigned atomically, without the lock.
 
-    @property
-    def value(self) -> Any:
-        """The value, read and assigned atomically, without the lock."""
-        return self._obj.value
+    It is itself a ctypes object, in the memory of the one that it stands for: nothing in Python lies between.
+    """
 
-    @value.setter
-    def value(self, value: Any) -> None:
-        self._obj.value = value
+    value: Any
+
+    def __new__(cls, obj: Any = None, lock: Any = None, ctx: Any = None) -> Any:
+        # PyPy first makes an empty one.
+        if obj is None:
+            return super().__new__(cls)
+        bases: tuple[Any, ...] = (cls, type(obj))
+        return _number(*bases).from_buffer(obj)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __hash__(self) -> int:
+        return object.__hash__(self)
+
+
+@cache
+def _number(*bases: Any) -> Any:
+    return type(bases[0].__name__, bases, {})
 
 
 class SynchronizedArray(SynchronizedBase):
