@@ -1,7 +1,6 @@
 """What is measured, beside whom, and what is aimed at."""
 
 import contextlib
-import ctypes
 import multiprocessing
 import os
 import statistics
@@ -14,7 +13,6 @@ import between
 
 import sharecell as sc
 import sharecell.multiprocessing as drop_in
-from sharecell import _native
 
 try:
     import faster_fifo
@@ -199,31 +197,20 @@ def drop_ins(compiled, quick):
 
 
 class Bare:
-    """A lock's foreign calls by ctypes, with prepared arguments and as little around them as can be."""
+    """The foreign calls of a lock by ctypes as a `with` block, whatever they say."""
 
-    def __init__(self, segment):
-        self.lock = sc.Lock.create(segment, "bare")
-        library = ctypes.PyDLL(str(_native.library_path()))
-        handle = ctypes.c_void_p(self.lock._handle)
-        self.take = partial(library.shc_lock_acquire, handle, ctypes.c_int64(0))
-        self.give = partial(library.shc_lock_release, handle)
+    __slots__ = ("__enter__", "__exit__")
 
-    def __enter__(self):
-        if self.take():
-            raise OSError
-        return self
-
-    def __exit__(self, *_):
-        if self.give():
-            raise OSError
+    def __init__(self, lock):
+        self.__enter__, self.__exit__ = lock._bound.tries.__next__, lock._bound.leave
 
 
 FLOORS = (
     ("floor: two foreign calls", "take(); give()", "with mp.Lock", "with ML: pass", None, None),
     ("floor: with, two foreign calls", "with bare: pass", "with mp.Lock", "with ML: pass", None, None),
     (
-        "floor: the same around V.value += 1",
-        "with bare: V.value += 1",
+        "floor: the same around RV.value += 1",
+        "with bare: RV.value += 1",
         "mp",
         "with MV.get_lock(): MV.value += 1",
         None,
@@ -234,12 +221,12 @@ FLOORS = (
 
 def floors(segment, quick):
     """What no package can go below by ctypes alone."""
-    bare = Bare(segment)
+    lock = sc.Lock.create(segment, "bare")
     names = {
-        "bare": bare,
-        "take": bare.take,
-        "give": bare.give,
-        "V": sc.Value.create(segment, "bare value", "i"),
+        "bare": Bare(lock),
+        "take": lock._bound.tries.__next__,
+        "give": lock._bound.gives.__next__,
+        "RV": sharedctypes.RawValue("i"),
         "ML": multiprocessing.Lock(),
         "MV": multiprocessing.Value("i"),
     }

@@ -277,6 +277,9 @@ def _forked() -> None:
 register_at_fork(after_in_child=_forked)
 
 
+_NOT_MINE = "attempt to release recursive lock not owned by thread"
+
+
 class OwnLock:
     """The lock of a value or an array, which the thread that holds it can take again.
 
@@ -322,7 +325,7 @@ class OwnLock:
     def release(self) -> None:
         """Releases it; AssertionError when this thread does not hold it."""
         if not self._is_held_by(get_ident()):
-            raise AssertionError("attempt to release recursive lock not owned by thread")
+            raise AssertionError(_NOT_MINE)
         self.__exit__(None, None, None)
 
     @property
@@ -332,14 +335,15 @@ class OwnLock:
 
     # Three arguments take less time than any number; and the thread is that of `__enter__`.
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
-        if self._depth != 1:
-            self._depth -= 1
-            return
-        self._depth = 0
-        for status in self._bound.gives:
-            if status:
-                self._lock._shared()._fail(status)
-            return
+        if self._depth == 1:
+            self._depth = 0
+            for status in self._bound.gives:
+                if status:
+                    self._lock._shared()._fail(status)
+                return
+        if self._depth == 0:
+            raise AssertionError(_NOT_MINE)
+        self._depth -= 1
 
 
 @fast("OwnValueLock")

@@ -1,3 +1,5 @@
+import gc
+import sys
 import threading
 import time
 
@@ -29,6 +31,32 @@ def test_with(seg):
     assert lock.holder() == 0
     with pytest.raises(sc.NotHeldError), lock:
         lock.release()
+
+
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="others count no references")
+def test_nothing_waits_for_the_collector(name):
+    gc.disable()
+    try:
+        segment = sc.Segment.create(name, ephemeral=True)
+        things = [
+            sc.Lock.create(segment, "lock"),
+            sc.RLock.create(segment, "rlock"),
+            sc.RwLock.create(segment, "rwlock"),
+            sc.Condition.create(segment, "condition"),
+            sc.Semaphore.create(segment, "semaphore", 1),
+            sc.Event.create(segment, "event"),
+            sc.Value.create(segment, "value", "i"),
+            sc.Array.create(segment, "array", "i", 3),
+            sc.Queue.create(segment, "queue", 4),
+        ]
+        with things[0], things[1], things[2].read(), things[3], things[4]:
+            things[3].notify()
+        with things[6].get_lock(), things[7].get_lock():
+            things[8].put(b"x")
+        things.clear()
+        segment.close()
+    finally:
+        gc.enable()
 
 
 def test_release_of_what_is_not_held(seg):

@@ -12,7 +12,7 @@ import pytest
 from processes import PATIENCE, forked
 
 import sharecell.multiprocessing as mp
-from sharecell.multiprocessing import _messages, _places
+from sharecell.multiprocessing import _messages, _places, sharedctypes
 
 LARGE = 64 << 20
 LITTLE = 1 << 20
@@ -155,6 +155,19 @@ def test_an_array_is_a_numpy_view():
     kept = numpy.asarray(mp.Array("i", [4, 5]))
     gc.collect()
     assert kept.tolist() == [4, 5]
+
+
+def test_a_number_is_used_as_it_was_wrapped():
+    value = mp.Value("i", 0)
+    assert value and value in {value} and value != value.get_obj(), "it is an object, and no number"
+    value.value = 7
+    value.get_obj().value += 1
+    assert value.value == 8 and repr(value) == "<Synchronized wrapper for c_int(8)>"
+    lock = mp.RLock()
+    other = sharedctypes.Synchronized(mp.RawValue("d", 1.5), lock)
+    assert other.value == 1.5 and other.get_lock() is lock and isinstance(value, sharedctypes.Synchronized)
+    with pytest.raises(AssertionError), value:
+        value.release()
 
 
 @pytest.mark.parametrize("make", [lambda: mp.Value("i", 0), lambda: mp.Array("i", 3)], ids=["value", "array"])

@@ -182,6 +182,9 @@ def test_condition(seg, child):
     eventually(lambda: c.waiters() == 3)
     with c:
         v.value = 1
+        for refused in (1.0, "1", -1):
+            with pytest.raises((TypeError, sc.InvalidArgumentError)):
+                c.notify(refused)
         c.notify(2)
         assert c.waiters() == 1
     with c:

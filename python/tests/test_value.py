@@ -1,4 +1,5 @@
 import ctypes
+import gc
 import math
 import struct
 
@@ -283,6 +284,15 @@ def test_its_lock(seg):
     v.get_lock().release()
     with pytest.raises(sc.NotHeldError):
         v.get_lock().release()
+
+
+def test_its_lock_may_outlive_it(seg):
+    lock = sc.Value.create(seg, "v", "i").get_lock()
+    gc.collect()
+    assert repr(lock) == f"<lock of <sharecell.Value 'v' in {seg.name!r}>>"
+    with lock:
+        assert not sc.Value.open(seg, "v", "i").get_lock().acquire(False)
+    assert sc.Value.open(seg, "v", "i").get_lock().acquire(False)
 
 
 def test_use_after_close(seg):
