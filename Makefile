@@ -119,13 +119,14 @@ test-rust: build venv
 	$(CARGO) test --no-fail-fast $(FEATURES)
 	$(CARGO) test $(FEATURES),shared_memory,async --test given --test tokio
 
-# By accesses to memory, with overflow checks and debug assertions; then by instructions and system calls, of the code as
-# it is released.
+# By accesses to memory, with overflow checks and debug assertions, and optimized a little, for it runs often; then by
+# instructions and system calls, of the code as it is released.
+STEPS := --config profile.dev.package.sharecell.opt-level=1 $(FEATURES),steps
 steps: build
-	$(CARGO) test $(FEATURES),steps --test steps
+	$(CARGO) test $(STEPS) --test steps
 	$(CARGO) test --release $(FEATURES) --test steps
-	$(CARGO) test $(FEATURES),steps --test world many_race
-	$(CARGO) test $(FEATURES),steps --test many opening -- --nocapture
+	$(CARGO) test $(STEPS) --test world many_race
+	$(CARGO) test $(STEPS) --test many opening -- --nocapture
 
 # In a target directory of their own: everything is built anew with `--cfg loom`.
 model: tools

@@ -235,13 +235,16 @@ fn state_in(directory: &std::path::Path) -> char {
     stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()).unwrap_or('?')
 }
 
-/// Looks again and again until `ready`, at most as long as the watchdog allows.
+/// Looks again and again until `ready`, at most as long as the watchdog allows: soon at first, for much of what is
+/// waited for takes less than a millisecond.
 #[track_caller]
 pub fn wait_until(what: &str, mut ready: impl FnMut() -> bool) {
     let start = Instant::now();
+    let mut pause = Duration::from_micros(5);
     while !ready() {
         assert!(start.elapsed() < WATCHDOG, "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(1));
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(1));
     }
 }
 
@@ -275,7 +278,7 @@ pub fn fork(child: impl FnOnce() -> i32) -> i32 {
 
 // ---- the surroundings of a test ------------------------------------------------------------------------
 
-/// A test's own names in `/dev/shm`, of which nothing may be left at its end, and a limit to its time.
+/// A test's own names in `/dev/shm`, of which nothing may be left at its end, and mostly a limit to its time.
 pub struct World {
     prefix: String,
     count: AtomicU32,
@@ -298,11 +301,14 @@ impl World {
                 std::process::abort();
             }
         });
-        Self {
-            prefix: format!("test-{}-{test}-", std::process::id()),
-            count: AtomicU32::new(0),
-            done: Some(done),
-        }
+        let mut world = Self::unlimited(test);
+        world.done = Some(done);
+        world
+    }
+
+    /// For one whose time somebody else limits.
+    pub fn unlimited(test: &str) -> Self {
+        Self { prefix: format!("test-{}-{test}-", std::process::id()), count: AtomicU32::new(0), done: None }
     }
 
     /// A segment's name that nobody else has.

@@ -1,13 +1,17 @@
 //! Deaths at the k-th access to shared memory, and pairs: the first dies at its k-th access, then who sweeps after it
 //! at its j-th.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use sharecell::steps;
 
 use crate::Form;
 use crate::common::*;
-use crate::play::{Usual, play, wait_for};
+use crate::play::{Usual, play, wait_for, watch};
 use crate::report::Phases;
 use crate::scene::{Case, Scene};
+use crate::shared::Shared;
+use crate::trials::side_by_side;
 
 /// How many accesses at either end of an operation are always tried, of those with very many in the short form.
 const DENSE: u64 = 100;
@@ -18,21 +22,25 @@ const EARLY: u64 = 20;
 /// With it the pairs are drawn.
 pub const SEED: u64 = 20_251;
 
-/// Kills the operation of a case at its accesses; says where it is, for the one who watches.
+/// Kills the operation of a case at its accesses.
 pub fn run_case(case: &Case, form: Form) {
-    let count = Shared::new();
+    let count = Shared::page();
     let usual = Usual::of(|thorough| play(case, thorough, |scene| died_at(case, scene, &count, 0)));
-    let accesses = count.get();
-    let mut phases = Phases::default();
-    let mut kills = 0;
-    for (n, k) in places(accesses, form).into_iter().enumerate() {
-        println!("at access {k} of {accesses}");
+    let accesses = counted(&count);
+    let places = places(accesses, form);
+    let describe = |[k, _]: [u64; 2]| format!("access {k} of {accesses}");
+    let found = side_by_side(places.len(), describe, |n, doing| {
+        doing.note([places[n], 0]);
         let thorough = n % 8 == 0;
-        let played = play(case, thorough, |scene| died_at(case, scene, &count, k));
+        let played = play(case, thorough, |scene| died_at(case, scene, &Shared::page(), places[n]));
         usual.check(&played, thorough);
-        kills += u64::from(!played.through);
-        phases.add(&format!("access {k} of {accesses}"), played.dead());
+        played.dead().unwrap_or_default().to_owned()
+    });
+    let mut phases = Phases::default();
+    for (k, found) in places.iter().zip(&found) {
+        phases.add(&describe([*k, 0]), found);
     }
+    let kills = found.iter().filter(|found| !found.is_empty()).count();
     assert!(kills > 0 || accesses == 0, "nothing was killed");
     let pairs = if accesses == 0 { 0 } else { pairs(case, accesses, form, &usual) };
     println!("@kills {kills}\n@pairs {pairs}");
@@ -44,12 +52,11 @@ pub fn run_case(case: &Case, form: Form) {
 /// Runs the operation in a process that dies at its `k`-th access (0: never); whether it got through.
 fn died_at(case: &Case, scene: &Scene, count: &Shared, k: u64) -> bool {
     let child = fork(|| {
-        // SAFETY: alarm has no preconditions. Who hangs is killed.
-        unsafe { libc::alarm(WATCHDOG.as_secs() as u32) };
+        watch(WATCHDOG);
         let operation = (case.operation)(scene);
         steps::die_at(k);
         operation();
-        count.set(steps::count());
+        count[0].store(steps::count(), Relaxed);
         0
     });
     bury(child, k > 0)
@@ -60,7 +67,7 @@ fn sweeper_died_at(scene: &Scene, count: &Shared, j: u64) -> bool {
     let child = fork(|| {
         steps::die_at(j);
         scene.s.recover();
-        count.set(steps::count());
+        count[0].store(steps::count(), Relaxed);
         0
     });
     bury(child, j > 0)
@@ -73,47 +80,50 @@ fn pairs(case: &Case, accesses: u64, form: Form, usual: &Usual) -> u64 {
         Form::Long => 400,
         Form::All => u64::MAX,
     };
-    let count = Shared::new();
     // How many accesses the sweep makes depends on what it finds, hence on k.
     let sweep_after = |k: u64| {
+        let count = Shared::page();
         play(case, false, |scene| {
             died_at(case, scene, &count, k) | {
                 sweeper_died_at(scene, &count, 0);
                 false
             }
         });
-        count.get()
+        counted(&count)
     };
-    let mut random = Random::new(SEED);
-    let all = sweep_after(accesses.div_ceil(2)) * accesses <= most;
-    let (mut tried, mut killed) = (0, 0);
-    let mut kill = |k: u64, j: u64| {
-        println!("at access {k} of {accesses}, its sweep at access {j}");
-        let mut both = false;
+    let kill = |k: u64, j: u64| {
+        let (count, mut both) = (Shared::page(), false);
         let played = play(case, false, |scene| {
             let through = died_at(case, scene, &count, k);
             both = !sweeper_died_at(scene, &count, j) && !through;
             through
         });
         usual.check(&played, false);
-        tried += 1;
-        killed += u64::from(both);
+        u64::from(both)
     };
-    if all {
-        for k in 1..=accesses {
-            (1..=sweep_after(k)).for_each(|j| kill(k, j));
-        }
-    } else {
-        // In runs, for what each costs to find out: as many accesses of the sweep as there are chosen ones before it.
-        let side = most.isqrt().max(1);
-        for n in 0..side {
-            // Every second one early, for a wait that ends sooner than another time does not get far.
-            let k = 1 + random.below(if n % 2 == 0 { accesses } else { accesses.min(EARLY) });
-            let sweep = sweep_after(k);
-            (0..side).for_each(|_| kill(k, 1 + random.below(sweep)));
-        }
-    }
-    assert!(tried > 0 && killed > 0, "no pair was killed");
+    // Those that have the first death in common, together, for what it costs to find out how long the sweep is: if not all,
+    // then as many as there are first ones.
+    let all = sweep_after(accesses.div_ceil(2)) * accesses <= most;
+    let side = most.isqrt().max(1);
+    let firsts = if all { accesses } else { side };
+    let describe = |[k, j]: [u64; 2]| format!("access {k} of {accesses}, its sweep at access {j}");
+    let killed = side_by_side(firsts as usize, describe, |n, doing| {
+        let mut random = Random::new(SEED + n as u64);
+        // Every second one early, for a wait that ends sooner than another time does not get far.
+        let drawn = 1 + random.below(if n % 2 == 0 { accesses } else { accesses.min(EARLY) });
+        let k = if all { 1 + n as u64 } else { drawn };
+        doing.note([k, 0]);
+        let sweep = sweep_after(k);
+        let seconds: Vec<u64> =
+            if all { (1..=sweep).collect() } else { (0..side).map(|_| 1 + random.below(sweep)).collect() };
+        let killed = seconds.into_iter().map(|j| {
+            doing.note([k, j]);
+            kill(k, j)
+        });
+        killed.sum::<u64>().to_string()
+    });
+    let killed = killed.iter().map(|killed| killed.parse::<u64>().unwrap()).sum();
+    assert!(killed > 0, "no pair was killed");
     killed
 }
 
@@ -135,25 +145,7 @@ fn bury(pid: i32, may_be_killed: bool) -> bool {
     }
 }
 
-/// A word that parent and child share.
-struct Shared(*mut u64);
-
-impl Shared {
-    fn new() -> Self {
-        let (prot, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
-        // SAFETY: a new mapping at an address of the kernel's choice.
-        let page = unsafe { libc::mmap(std::ptr::null_mut(), 4096, prot, flags, -1, 0) };
-        assert_ne!(page, libc::MAP_FAILED);
-        Self(page.cast())
-    }
-
-    fn set(&self, count: u64) {
-        // SAFETY: the page is mapped for ever, and the parent reads it when the child has ended.
-        unsafe { self.0.write_volatile(count) };
-    }
-
-    fn get(&self) -> u64 {
-        // SAFETY: as in `set`.
-        unsafe { self.0.read_volatile() }
-    }
+/// What a child has counted.
+fn counted(count: &Shared) -> u64 {
+    count[0].load(Relaxed)
 }

@@ -2,12 +2,11 @@
 
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::sync::OnceLock;
 
 use sharecell::*;
 
 use crate::common::*;
-use crate::scene::{Case, LIMIT, case, in_time, reap_orphans};
+use crate::scene::{Case, GIVEN, LIMIT, case, in_time, reap_orphans};
 
 pub fn cases() -> Vec<Case> {
     vec![
@@ -119,41 +118,26 @@ fn inherit(who: &str) -> Case {
     )
 }
 
-const LEN: usize = 1 << 20;
-
-/// Memory that a service has anyway.
-fn memory() -> *mut u8 {
-    static MEMORY: OnceLock<usize> = OnceLock::new();
-    let base = MEMORY.get_or_init(|| {
-        let (prot, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
-        // SAFETY: a new mapping at an address of the kernel's choice.
-        let base = unsafe { libc::mmap(std::ptr::null_mut(), LEN, prot, flags, -1, 0) };
-        assert_ne!(base, libc::MAP_FAILED);
-        base.expose_provenance()
-    });
-    std::ptr::with_exposed_provenance_mut(*base)
+fn create_over(name: &str, memory: *mut u8) -> Result<Segment> {
+    // SAFETY: the mapping is shared, stays as long as the scene, and only this library uses it.
+    unsafe { Segment::options().participants(8).create_over(name, memory, GIVEN) }
 }
 
-fn create_over(name: &str) -> Result<Segment> {
-    // SAFETY: the mapping is shared, stays, and only this library uses it.
-    unsafe { Segment::options().participants(8).create_over(name, memory(), LEN) }
-}
-
-fn open_over(name: &str) -> Result<Segment> {
+fn open_over(name: &str, memory: *mut u8) -> Result<Segment> {
     // SAFETY: as above.
-    unsafe { Segment::options().open_over(name, memory(), LEN) }
+    unsafe { Segment::options().open_over(name, memory, GIVEN) }
 }
 
 fn over() -> Case {
     case(
         "create a segment over given memory",
-        |_| assert!(!memory().is_null()),
+        |scene| assert!(!scene.given().is_null()),
         |scene| {
-            let name = scene.other.clone();
-            Box::new(move || std::mem::forget(create_over(&name).unwrap()))
+            let (name, memory) = (scene.other.clone(), scene.given());
+            Box::new(move || std::mem::forget(create_over(&name, memory).unwrap()))
         },
         |scene, finished| {
-            let s = match create_over(&scene.other) {
+            let s = match create_over(&scene.other, scene.given()) {
                 Ok(s) => {
                     assert!(!finished);
                     scene.saw("none, or one that was not finished: it can be made");
@@ -162,7 +146,7 @@ fn over() -> Case {
                 Err(e) => {
                     assert_eq!(e.kind(), ErrorKind::AlreadyExists, "{e}");
                     scene.saw("it is there, whole");
-                    open_over(&scene.other).unwrap()
+                    open_over(&scene.other, scene.given()).unwrap()
                 }
             };
             s.recover();
@@ -178,15 +162,15 @@ fn attach_over() -> Case {
     case(
         "open and leave a segment over given memory",
         |scene| {
-            let s = create_over(&scene.other).unwrap();
+            let s = create_over(&scene.other, scene.given()).unwrap();
             drop((Value::create(&s, "value", 7i64).unwrap(), Lock::create(&s, "lock").unwrap()));
         },
         |scene| {
-            let name = scene.other.clone();
-            Box::new(move || drop(open_over(&name).unwrap()))
+            let (name, memory) = (scene.other.clone(), scene.given());
+            Box::new(move || drop(open_over(&name, memory).unwrap()))
         },
         |scene, _| {
-            let s = open_over(&scene.other).unwrap();
+            let s = open_over(&scene.other, scene.given()).unwrap();
             s.recover();
             assert!(is_whole(&s));
             assert_eq!(s.participants().len(), 1);

@@ -1,13 +1,17 @@
 //! Deaths at single instructions, and around and within system calls.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::Form;
-use crate::play::{Played, Usual, play};
+use crate::play::{Usual, play};
 use crate::report::Phases;
 use crate::scene::Case;
 use crate::trace::{Call, Course, Instant, calls_of, play_until, steps_of};
+use crate::trials::side_by_side;
 
 /// How many instructions of an operation are looked at one by one, how many are tried that change nothing but
-/// registers and own memory, and how many at either side of those that do.
+/// registers and own memory, and how many at either side of those that do. Those come first whose code was run least often
+/// before, so that a loop does not take them all.
 fn most(form: Form) -> (usize, usize, usize) {
     match form {
         Form::Short => (20_000, 8, 14),
@@ -15,6 +19,9 @@ fn most(form: Form) -> (usize, usize, usize) {
         Form::All => (usize::MAX, usize::MAX, usize::MAX),
     }
 }
+
+/// How many of these are spread over the whole operation, whatever code they are in.
+const SPREAD: usize = 4;
 
 /// How many system calls are tried. If they make the table it is all of them, or where there are more all that change
 /// something.
@@ -32,45 +39,71 @@ pub fn run_case(case: &Case, form: Form) {
         calls = calls_of(case, scene);
         true
     });
-    let (mut kills, mut plays) = (0, 0u64);
-    let mut kill = |instant: Instant| -> Played {
-        println!("at {instant:?} of {} instructions, {} calls", course.places.len(), calls.len());
-        let thorough = plays % 16 == 0;
-        let played = play(case, thorough, |scene| play_until(case, scene, instant));
-        usual.check(&played, thorough);
-        plays += 1;
-        kills += u64::from(!played.through);
-        played
+    let mut tried = around_calls(case, &calls, others);
+    tried.extend(around_instructions(&course, effects, others).map(|instant| (instant, None)));
+    let describe = |[n, _]: [u64; 2]| {
+        let instant = tried[n as usize].0;
+        format!("{instant:?} of {} instructions, {} calls", course.places.len(), calls.len())
     };
+    let found = side_by_side(tried.len(), describe, |n, doing| {
+        doing.note([n as u64, 0]);
+        let thorough = n % 16 == 0;
+        let played = play(case, thorough, |scene| play_until(case, scene, tried[n].0));
+        usual.check(&played, thorough);
+        played.dead().unwrap_or_default().to_owned()
+    });
     let mut phases = Phases::default();
+    for ((_, told), found) in tried.iter().zip(&found) {
+        told.iter().for_each(|step| phases.add(step, found));
+    }
+    let kills = found.iter().filter(|found| !found.is_empty()).count();
+    assert!(kills > 0, "nothing was killed");
+    println!("@instructions {}\n@calls {}\n@kills {kills}", course.places.len(), calls.len());
+    // It got through on some other way than the one that was looked at.
+    println!("@missed {}", found.len() - kills);
+    if case.by_calls() {
+        println!("@row {}", phases.close());
+    }
+}
+
+/// Before, in and after system calls; with what the table calls those that make it.
+fn around_calls(case: &Case, calls: &[i64], others: usize) -> Vec<(Instant, Option<String>)> {
     let tried: Vec<usize> = match case.by_calls() {
         true => (0..calls.len()).filter(|n| calls.len() < CALLS || changes(calls[*n])).collect(),
         false => chosen(calls.len(), CALLS.max(others)).collect(),
     };
-    for n in tried {
+    let around = |n: usize| {
         let nth = calls[..=n].iter().filter(|number| **number == calls[n]).count() as u64;
         let (call, name) = (Call { number: calls[n], nth }, call_name(calls[n]));
-        phases.add(&format!("a store before `{name}`"), kill(Instant::Entry(call)).dead());
-        kill(Instant::Inside(call));
-        phases.add(&format!("`{name}`"), kill(Instant::Exit(call)).dead());
-    }
+        [
+            (Instant::Entry(call), Some(format!("a store before `{name}`"))),
+            (Instant::Inside(call), None),
+            (Instant::Exit(call), Some(format!("`{name}`"))),
+        ]
+    };
+    tried.into_iter().flat_map(around).collect()
+}
+
+/// Before and after instructions that others see, and before some of the others.
+fn around_instructions(course: &Course, effects: usize, others: usize) -> impl Iterator<Item = Instant> {
     let instants = course.instants();
-    for i in chosen(course.effects.len(), effects) {
-        let i = course.effects[i];
-        kill(instants[i]);
-        let Instant::At { place, nth, more } = instants[i] else { continue };
-        kill(Instant::At { place, nth, more: more + 1 });
+    let all: Vec<usize> = (0..instants.len()).collect();
+    let both = |i: usize| [Some(instants[i]), instants[i].next()].into_iter().flatten();
+    let mut tried: Vec<Instant> =
+        newest(course, &course.effects, effects).into_iter().flat_map(both).collect();
+    tried.extend(newest(course, &all, others).into_iter().map(|i| instants[i]));
+    tried.into_iter()
+}
+
+/// At most `most` of these instructions of an operation, in order.
+fn newest(course: &Course, of: &[usize], most: usize) -> Vec<usize> {
+    let mut picked: BTreeSet<usize> = chosen(of.len(), most.min(SPREAD)).map(|i| of[i]).collect();
+    let mut by_visit = BTreeMap::<u64, Vec<usize>>::new();
+    of.iter().for_each(|i| by_visit.entry(course.visits[*i]).or_default().push(*i));
+    for same in by_visit.values() {
+        picked.extend(chosen(same.len(), most.saturating_sub(picked.len())).map(|i| same[i]));
     }
-    for i in chosen(instants.len(), others) {
-        kill(instants[i]);
-    }
-    assert!(kills > 0, "nothing was killed");
-    println!("@instructions {}\n@calls {}\n@kills {kills}", course.places.len(), calls.len());
-    // It got through on some other way than the one that was looked at.
-    println!("@missed {}", plays - kills);
-    if case.by_calls() {
-        println!("@row {}", phases.close());
-    }
+    picked.into_iter().collect()
 }
 
 /// At most `most` of `count` things, spread evenly.

@@ -26,11 +26,13 @@ mod report;
 mod runs;
 mod scene;
 mod segments;
+mod shared;
 mod sweeps;
 mod sync;
 mod table;
 #[cfg(not(feature = "steps"))]
 mod trace;
+mod trials;
 mod values;
 
 use std::process::{Command, ExitCode};
@@ -84,11 +86,12 @@ fn main() -> ExitCode {
     let (queue, report) = (Mutex::new(names.iter()), Mutex::new(Report::default()));
     let work = || loop {
         let Some((object, name)) = queue.lock().unwrap().next() else { return };
+        let begin = std::time::Instant::now();
         let outcome = supervise(name, if form == Form::Short { TIME } else { LONG_TIME });
-        report.lock().unwrap().add(object, name, outcome);
+        report.lock().unwrap().add(object, name, outcome, begin.elapsed());
     };
     std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+        for _ in 0..=processors() {
             scope.spawn(work);
         }
     });
@@ -105,21 +108,19 @@ fn supervise(name: &str, time: Duration) -> (String, String) {
     command.env(CASE, name).stdout(write.try_clone().unwrap()).stderr(write);
     let mut child = command.spawn().unwrap();
     drop(command);
-    let output = std::thread::spawn(move || std::io::read_to_string(out).unwrap_or_default());
-    let start = std::time::Instant::now();
-    let status = loop {
-        match child.try_wait().unwrap() {
-            Some(status) => break status.to_string(),
-            None if start.elapsed() > time => {
-                let _ = child.kill();
-                let _ = child.wait();
-                break report::HANGS.to_owned();
-            }
-            None => std::thread::sleep(Duration::from_millis(5)),
-        }
-    };
-    let silent = status == report::HANGS && !output.is_finished();
-    (status, if silent { String::new() } else { output.join().unwrap() })
+    let (sender, output) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(std::io::read_to_string(out).unwrap_or_default()));
+    // Its output ends when it and all that it has started have ended.
+    if let Ok(output) = output.recv_timeout(time) {
+        return (child.wait().unwrap().to_string(), output);
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    (report::HANGS.to_owned(), output.recv_timeout(Duration::from_secs(1)).unwrap_or_default())
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(64)
 }
 
 fn cases() -> Vec<Case> {

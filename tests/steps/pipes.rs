@@ -44,8 +44,8 @@ fn pipes(size: usize) -> Vec<Case> {
                 });
             },
             move |scene| {
-                let b = end(scene, End::B);
-                Box::new(move || b.send(&vec![7; size]).unwrap())
+                let (b, message) = (end(scene, End::B), vec![7; size]);
+                Box::new(move || b.send(&message).unwrap())
             },
             move |scene, finished| {
                 end(scene, End::B).send_until(&vec![9; size], in_time()).unwrap();
@@ -75,8 +75,8 @@ fn pipes(size: usize) -> Vec<Case> {
                 }
             },
             move |scene| {
-                let a = end(scene, End::A);
-                Box::new(move || assert!(a.recv().unwrap() == vec![7; size]))
+                let (a, message) = (end(scene, End::A), vec![7; size]);
+                Box::new(move || assert!(a.recv().unwrap() == message))
             },
             move |scene, finished| {
                 // Before who held it is dead: if nobody held that end, there would be nobody to send to.
@@ -104,8 +104,9 @@ fn pipes(size: usize) -> Vec<Case> {
                     let got = received(&end(scene, End::A), size);
                     got == [7] || got.is_empty()
                 });
+                let message = vec![7; size];
                 Box::new(move || {
-                    b.as_ref().unwrap().send(&vec![7; size]).unwrap();
+                    b.as_ref().unwrap().send(&message).unwrap();
                     drop(b);
                 })
             },

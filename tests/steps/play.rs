@@ -1,5 +1,7 @@
 //! Plays a case: its operation is killed, and a survivor looks after it.
 
+use std::time::Duration;
+
 use crate::common::*;
 use crate::scene::{Case, Scene, now, reap_orphans, tidy_all};
 
@@ -49,7 +51,8 @@ impl Usual {
 /// Plays a case once; `victim` runs the operation in a process of its own, buries that, and says whether it
 /// got through.
 pub fn play(case: &Case, thorough: bool, victim: impl FnOnce(&Scene) -> bool) -> Played {
-    let world = World::new("steps");
+    watch(3 * WATCHDOG);
+    let world = World::unlimited("steps");
     let scene = Scene::new(&world);
     (case.setup)(&scene);
     let through = victim(&scene);
@@ -65,7 +68,14 @@ pub fn play(case: &Case, thorough: bool, victim: impl FnOnce(&Scene) -> bool) ->
     assert!(!scene.found().is_empty(), "the check of a case says what it has found");
     let (found, used) = (scene.found(), tidy_all(&scene, thorough));
     drop(scene);
+    watch(Duration::ZERO);
     Played { through, used, found, waits }
+}
+
+/// From now on this process is killed after a time (none: no more), for it hangs then.
+pub fn watch(time: Duration) {
+    // SAFETY: alarm has no preconditions.
+    unsafe { libc::alarm(time.as_secs() as u32) };
 }
 
 /// Waits for a child without polling; its raw status.

@@ -64,12 +64,13 @@ fn refill_joinable(q: &Queue) {
 fn putting(size: usize, capacity: u64) -> Vec<Case> {
     let before: &[u8] = if capacity == 1 { &[] } else { &[1, 2] };
     let case = |name: &str, put: fn(&Queue, &[u8]), new: &'static [u8]| {
+        let item = vec![7; size];
         on_queue(
             format!("{name} {size} bytes into a queue of {capacity}"),
             &QueueOptions::new(capacity),
             size,
             before,
-            move |q| put(&q, &vec![7; size]),
+            move |q| put(&q, &item),
             move |got, finished| {
                 let put = got.strip_prefix(before).expect("what was there, in order");
                 assert!(new.starts_with(put) && (put == new || !finished), "lost or doubled: {got:?}");

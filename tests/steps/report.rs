@@ -1,6 +1,7 @@
 //! What all cases together have shown.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::table;
 
@@ -12,9 +13,11 @@ pub const HANGS: &str = "it hangs";
 pub struct Phases(Vec<(String, String, String)>);
 
 impl Phases {
-    /// Notes what was found after a death at a step, if there was one; the steps come in order.
-    pub fn add(&mut self, step: &str, found: Option<&str>) {
-        let Some(found) = found else { return };
+    /// Notes what was found after a death at a step, nothing if there was none; the steps come in order.
+    pub fn add(&mut self, step: &str, found: &str) {
+        if found.is_empty() {
+            return;
+        }
         match self.0.last_mut() {
             Some((_, last, same)) if same == found => step.clone_into(last),
             _ => self.0.push((step.to_owned(), step.to_owned(), found.to_owned())),
@@ -51,13 +54,13 @@ const FAULTS: [(&str, &[&str]); 5] = [
 
 impl Report {
     /// Adds what a case said of itself.
-    pub fn add(&mut self, object: &str, name: &str, (status, output): (String, String)) {
+    pub fn add(&mut self, object: &str, name: &str, (status, output): (String, String), time: Duration) {
         self.operations += 1;
         let lines: Vec<&str> = output.lines().collect();
         if status != "exit status: 0" {
             self.failed += 1;
-            let last = lines.iter().rposition(|line| line.starts_with("at ")).unwrap_or(0);
-            let said = format!("{status}\n{}", lines[last..].join("\n"));
+            let said: Vec<&str> = lines.iter().filter(|line| !line.starts_with('@')).copied().collect();
+            let said = format!("{status}\n{}", said.join("\n"));
             for (fault, words) in FAULTS {
                 let has = words.iter().any(|word| said.contains(word));
                 *self.faults.entry(fault).or_default() += u32::from(has);
@@ -75,7 +78,7 @@ impl Report {
             }
             kills += if word == "kills" { number } else { 0 };
         }
-        println!("{object}: {name}: {kills} kills");
+        println!("{object}: {name}: {kills} kills in {:.1} s", time.as_secs_f64());
     }
 
     /// Says what was counted; whether all is well. `all`: no case was left out.

@@ -1,16 +1,19 @@
 //! What a case is, and how it is played and killed.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::io::Read;
 use std::os::unix::net::UnixStream;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::sync::atomic::Ordering::Relaxed;
 
 use sharecell::*;
 
 use crate::common::*;
 use crate::objects::{KINDS, check, make};
+use crate::play::{wait_for, watch};
+use crate::shared::Shared;
+
+/// How much memory a service has anyway.
+pub const GIVEN: usize = 1 << 20;
 
 /// How far the segments may grow.
 pub const LIMIT: u64 = 4 << 20;
@@ -100,32 +103,10 @@ pub struct Scene {
     pub socket: RefCell<Option<UnixStream>>,
     /// What the survivor has found.
     found: RefCell<Vec<&'static str>>,
-    /// When those who waited had what they waited for, by the clock that all processes share.
-    times: &'static Times,
-}
-
-/// Where the processes of a scene note when they went on, in nanoseconds; 0 is never.
-struct Times([AtomicU64; 8]);
-
-impl Times {
-    /// In a page that this process and its children share, for ever.
-    fn shared() -> &'static Self {
-        static PAGE: OnceLock<usize> = OnceLock::new();
-        let page = PAGE.get_or_init(|| {
-            let (prot, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
-            // SAFETY: a new mapping at an address of the kernel's choice.
-            let page = unsafe { libc::mmap(std::ptr::null_mut(), 4096, prot, flags, -1, 0) };
-            assert_ne!(page, libc::MAP_FAILED);
-            page.addr()
-        });
-        // SAFETY: the page is zeroed, larger than this, of atomics alone, and never unmapped.
-        unsafe { &*std::ptr::with_exposed_provenance(*page) }
-    }
-
-    fn note(&self) {
-        let free = self.0.iter().find(|time| time.load(Relaxed) == 0).expect("a few who wait");
-        free.store(now(), Relaxed);
-    }
+    /// Memory that a service has anyway.
+    given: OnceCell<Shared>,
+    /// When those who waited had what they waited for, in nanoseconds of the clock that all processes share; 0 is never.
+    times: Shared,
 }
 
 /// Nanoseconds of CLOCK_MONOTONIC.
@@ -139,8 +120,6 @@ pub fn now() -> u64 {
 impl Scene {
     pub fn new(world: &World) -> Self {
         let s = world.segment_with(SegmentOptions::new().limit(LIMIT).participants(8));
-        let times = Times::shared();
-        times.0.iter().for_each(|time| time.store(0, Relaxed));
         Self {
             s,
             other: world.name(),
@@ -149,8 +128,14 @@ impl Scene {
             anonymous: RefCell::default(),
             socket: RefCell::default(),
             found: RefCell::default(),
-            times,
+            given: OnceCell::new(),
+            times: Shared::page(),
         }
+    }
+
+    /// Memory that a service has anyway, [`GIVEN`] bytes. First asked for before anybody is forked who uses it.
+    pub fn given(&self) -> *mut u8 {
+        self.given.get_or_init(|| Shared::new(GIVEN)).base()
     }
 
     /// Says what the survivor finds, for the table.
@@ -165,7 +150,14 @@ impl Scene {
 
     /// When those who waited went on.
     pub fn went_on(&self) -> impl Iterator<Item = u64> {
-        self.times.0.iter().map(|time| time.load(Relaxed)).filter(|time| *time > 0)
+        self.times.iter().map(|time| time.load(Relaxed)).take_while(|time| *time > 0)
+    }
+
+    /// Notes that somebody who waited goes on.
+    fn note_time(&self) {
+        let now = now();
+        let noted = self.times.iter().any(|time| time.compare_exchange(0, now, Relaxed, Relaxed).is_ok());
+        assert!(noted, "a few who wait");
     }
 
     /// Starts a process that takes something, and then stays until it is killed.
@@ -186,7 +178,7 @@ impl Scene {
         let pid = Self::start(|ready| {
             drop(ready);
             let good = wait();
-            self.times.note();
+            self.note_time();
             i32::from(!good)
         });
         self.sleepers.borrow_mut().push(pid);
@@ -198,10 +190,9 @@ impl Scene {
         let pid = fork(|| {
             // SAFETY: prctl has no preconditions. It must not die with its parent.
             unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0) };
-            // SAFETY: alarm has no preconditions. Who hangs is killed.
-            unsafe { libc::alarm(2 * WATCHDOG.as_secs() as u32) };
+            watch(2 * WATCHDOG);
             let good = wait();
-            self.times.note();
+            self.note_time();
             i32::from(!good)
         });
         wait_until("the orphan sleeps", || process_state(pid) == 'S');
@@ -220,7 +211,7 @@ impl Scene {
         for pid in self.holders.take() {
             // SAFETY: kill has no memory-safety preconditions; the child was not reaped yet.
             unsafe { libc::kill(pid, libc::SIGKILL) };
-            assert_eq!(reap(pid), -libc::SIGKILL);
+            assert_eq!(wait_for(pid), libc::SIGKILL);
         }
     }
 
@@ -282,13 +273,12 @@ fn use_all_kinds(s: &Segment) {
     assert!(arrays.iter().all(|array| array.to_vec().unwrap() == [u64::MAX; 200]));
 }
 
-/// Those that the killed had started must have got what they waited for.
+/// Those that the killed had started must have got what they waited for. Each of them is watched.
 pub fn reap_orphans() {
     loop {
         let mut status = 0;
         // SAFETY: `status` is a valid place to write to.
-        match unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) } {
-            0 => std::thread::sleep(Duration::from_millis(1)),
+        match unsafe { libc::waitpid(-1, &mut status, 0) } {
             // Who traced its parent has got it too, and then the parent was killed.
             pid if pid > 0 && libc::WIFSTOPPED(status) => {
                 // SAFETY: the process is traced by this one and stopped.

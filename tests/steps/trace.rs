@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use memmap2::Mmap;
 
 use crate::common::*;
-use crate::play::wait_for;
+use crate::play::{wait_for, watch};
 use crate::scene::{Case, Scene, Who};
 
 /// When an operation is killed.
@@ -26,6 +26,16 @@ pub enum Instant {
     Exit(Call),
 }
 
+impl Instant {
+    /// One instruction later, if it is told by instructions.
+    pub fn next(self) -> Option<Self> {
+        match self {
+            Self::At { place, nth, more } => Some(Self::At { place, nth, more: more + 1 }),
+            _ => None,
+        }
+    }
+}
+
 /// The n-th of the system calls of a number. (How many others come before it is not the same each time: who creates a
 /// segment looks at a few others' in passing.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,31 +49,25 @@ pub struct Call {
 pub struct Course {
     /// The address of each.
     pub places: Vec<u64>,
-    /// Which of them changed the segment, or called the kernel.
+    /// For the how-manieth time it was come to.
+    pub visits: Vec<u64>,
+    /// Which of them changed the segment, or called the kernel. What a loop changes is looked at a few times.
     pub effects: Vec<usize>,
 }
 
 impl Course {
     /// How far before an instruction a place is looked for that is easier to find: one that is not in a loop.
     const NEAR: usize = 64;
+    /// How often an instruction is looked at, whether it changes something.
+    const LOOKED_AT: u64 = 100;
 
     /// The instant before each instruction is executed. Told by places and not by numbers of instructions, it is found
     /// again, at nearly full speed, where another run takes some other way to it.
     pub fn instants(&self) -> Vec<Instant> {
-        let mut times = HashMap::new();
-        let nth: Vec<u64> = self
-            .places
-            .iter()
-            .map(|place| {
-                let n = times.entry(*place).or_insert(0);
-                *n += 1;
-                *n
-            })
-            .collect();
         let before = |i: usize| {
-            let cost = |j: &usize| 4 * nth[*j] + (i - j) as u64;
+            let cost = |j: &usize| 4 * self.visits[*j] + (i - j) as u64;
             let j = (i.saturating_sub(Self::NEAR)..=i).min_by_key(cost).expect("itself at least");
-            Instant::At { place: self.places[j], nth: nth[j], more: (i - j) as u64 }
+            Instant::At { place: self.places[j], nth: self.visits[j], more: (i - j) as u64 }
         };
         (0..self.places.len()).map(before).collect()
     }
@@ -116,8 +120,7 @@ impl Tracee {
     /// The process that is about to begin the operation, and the one that it is a child of if it is a forked one.
     fn start(case: &Case, scene: &Scene) -> (Self, Option<i32>) {
         let pid = fork(|| {
-            // SAFETY: alarm has no preconditions. Who hangs is killed.
-            unsafe { libc::alarm(2 * WATCHDOG.as_secs() as u32) };
+            watch(2 * WATCHDOG);
             let operation = (case.operation)(scene);
             assert!(trace_me());
             operation();
@@ -331,16 +334,22 @@ pub fn play_until(case: &Case, scene: &Scene, until: Instant) -> bool {
 pub fn steps_of(case: &Case, scene: &Scene, most: usize) -> Course {
     let (mut tracee, parent) = Tracee::start(case, scene);
     let mut course = Course::default();
-    let mut memory = Memory::new(scene);
+    let (mut memory, mut codes) = (Memory::new(scene), HashMap::new());
     let ended = loop {
         let place = tracee.place();
-        let calls = cpu::is_call(tracee.code(place));
+        let (code, visits) = codes.entry(place).or_insert_with(|| (tracee.code(place), 0));
+        *visits += 1;
+        let calls = cpu::is_call(*code);
         match tracee.resume(libc::PTRACE_SINGLESTEP) {
             Stop::Ended(status) => break through(status),
             Stop::Trapped if course.places.len() == most => break false,
-            Stop::Trapped => course.places.push(place),
+            Stop::Trapped => {
+                course.places.push(place);
+                course.visits.push(*visits);
+            }
         }
-        if calls || memory.has_changed() {
+        let looked_at = cpu::may_store(*code) && (*visits <= Course::LOOKED_AT || most == usize::MAX);
+        if calls || looked_at && memory.has_changed() {
             course.effects.push(course.places.len() - 1);
         }
         if calls {
@@ -410,6 +419,45 @@ mod cpu {
     /// Whether an instruction is `syscall` or `svc #0`.
     pub fn is_call(code: i64) -> bool {
         if cfg!(target_arch = "x86_64") { code & 0xffff == 0x050f } else { code & 0xffff_ffff == 0xd400_0001 }
+    }
+
+    /// Whether an instruction may change memory, beside what a call or a push writes to the stack; what is not known
+    /// may. `code` begins with it.
+    pub fn may_store(code: i64) -> bool {
+        if !cfg!(target_arch = "x86_64") {
+            return true;
+        }
+        let prefixed = code.to_le_bytes().into_iter();
+        let mut bytes = prefixed.skip_while(|byte| matches!(byte, 0x66 | 0xf2 | 0xf3)).peekable();
+        bytes.next_if(|byte| matches!(byte, 0x40..=0x4f)); // REX
+        let (Some(first), Some(second)) = (bytes.next(), bytes.next()) else { return true };
+        match first {
+            0x0f => second_may_store(second, bytes.next()),
+            // Arithmetic: to memory, or a register, or no more than compared.
+            0x00..=0x3f if first & 7 < 6 => first & 7 < 2 && first < 0x38 && is_memory(second),
+            0x80 | 0x81 | 0x83 => second >> 3 & 7 != 7 && is_memory(second),
+            0x88 | 0x89 | 0xc0 | 0xc1 | 0xc6 | 0xc7 | 0xd0..=0xd3 | 0xf6 | 0xf7 | 0xfe => is_memory(second),
+            // Jumps, calls, returns; what goes to a register, or to the stack.
+            0x70..=0x7f | 0xc2 | 0xc3 | 0xe8 | 0xe9 | 0xeb => false,
+            0x50..=0x5f | 0x63 | 0x68..=0x6b | 0x84 | 0x85 | 0x8a | 0x8b | 0x8d | 0x90 | 0xb0..=0xbf => false,
+            _ => true,
+        }
+    }
+
+    /// As [`may_store`], of those that begin with 0x0f.
+    fn second_may_store(second: u8, operand: Option<u8>) -> bool {
+        match second {
+            // Loads, jumps, and moves to registers.
+            0x10 | 0x12 | 0x16 | 0x1f | 0x28 | 0x40..=0x4f | 0x6e | 0x6f | 0x80..=0x8f => false,
+            0xb6 | 0xb7 | 0xbe | 0xbf => false,
+            0x38 | 0x3a => true,
+            _ => operand.is_none_or(is_memory),
+        }
+    }
+
+    /// Whether an operand is in memory, and not in a register.
+    fn is_memory(operand: u8) -> bool {
+        operand < 0xc0
     }
 
     /// The same memory with `int3` or `brk #0` in place of its instruction.
