@@ -1,9 +1,12 @@
 //! Creating, opening, removing and closing objects of each kind, and where the directory and the lists grow.
 
+use std::io::Read;
+use std::os::unix::net::UnixStream;
+
 use sharecell::*;
 
-use crate::objects::{KINDS, check, exists, make, open};
-use crate::scene::{Case, Operation, Scene, case};
+use crate::objects::{KINDS, SPILLED, check, exists, make, open, options};
+use crate::scene::{Case, Operation, Scene, case, reap_orphans};
 
 pub fn cases() -> Vec<Case> {
     // These differ in size and in what they own; the others differ from them in how they are created.
@@ -153,6 +156,30 @@ fn growth() -> Vec<Case> {
                 Box::new(move || drop(Value::open_or_create(&s, "it", 1i64).unwrap()))
             },
             there,
+        ),
+        case(
+            "open or create an object while another does",
+            |_| {},
+            |scene| {
+                let s = scene.s.clone();
+                let (go, mut start) = UnixStream::pair().unwrap();
+                let mut go = Some(go);
+                scene.orphan(|| {
+                    drop(go.take());
+                    let _ = start.read(&mut [0]);
+                    Queue::open_or_create(&s, "it", &options()).is_ok_and(|q| q.put(&[1; SPILLED]).is_ok())
+                });
+                Box::new(move || {
+                    drop(go);
+                    drop(Queue::open_or_create(&s, "it", &options()).unwrap());
+                })
+            },
+            |scene, _| {
+                reap_orphans();
+                scene.s.recover();
+                check(&scene.s, "queue", "it", true);
+                scene.saw("the other has got it, whoever was first");
+            },
         ),
         case(
             "create what is there",

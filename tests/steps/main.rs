@@ -33,6 +33,7 @@ mod table;
 #[cfg(not(feature = "steps"))]
 mod trace;
 mod trials;
+mod typed;
 mod values;
 
 use std::process::{Command, ExitCode};
@@ -133,7 +134,9 @@ fn cases() -> Vec<Case> {
         .chain(sync::cases())
         .chain(about("queue", queues::cases()))
         .chain(about("queue", runs::cases()))
+        .chain(about("queue", typed::queues()))
         .chain(about("pipe", pipes::cases()))
+        .chain(about("pipe", typed::pipes()))
         .chain(about("sweep", sweeps::cases()))
         .collect()
 }
