@@ -343,6 +343,27 @@ fn a_pid_that_is_used_again_is_not_the_one_who_died() {
 
 const NOBODY: u32 = 65534;
 
+/// Whether this process may become somebody else; says so if not.
+fn is_root() -> bool {
+    // SAFETY: geteuid has no preconditions.
+    let root = unsafe { libc::geteuid() } == 0;
+    if !root {
+        eprintln!("NOT TESTED: only root can act as another user");
+    }
+    root
+}
+
+/// Makes this process another user's, who may do less.
+fn become_nobody() {
+    // SAFETY: these change who this process is, and nothing in memory.
+    let changed = unsafe {
+        libc::setgroups(0, std::ptr::null()) == 0
+            && libc::setresgid(NOBODY, NOBODY, NOBODY) == 0
+            && libc::setresuid(NOBODY, NOBODY, NOBODY) == 0
+    };
+    assert!(changed, "{}", last_error());
+}
+
 /// What a user may put where another one's segment is expected.
 const OBSTACLES: [&str; 6] =
     ["empty", "text", "open to all", "link to a segment", "dangling link", "directory"];
@@ -365,9 +386,7 @@ fn put_in_the_way(what: &str, path: &str, target: &str) {
 }
 
 fn squat(_: Args) {
-    // SAFETY: geteuid has no preconditions.
-    if unsafe { libc::geteuid() } != 0 {
-        eprintln!("NOT TESTED: only root can act as another user");
+    if !is_root() {
         return;
     }
     let world = World::new("squat");
@@ -377,11 +396,7 @@ fn squat(_: Args) {
     for what in OBSTACLES {
         let name = world.name();
         let squatter = fork(|| {
-            // SAFETY: these change who this process is, and nothing in memory.
-            let changed = unsafe {
-                libc::setresgid(NOBODY, NOBODY, NOBODY) == 0 && libc::setresuid(NOBODY, NOBODY, NOBODY) == 0
-            };
-            assert!(changed, "{}", last_error());
+            become_nobody();
             put_in_the_way(what, &path(&name), &path(&good));
             0
         });
@@ -640,10 +655,43 @@ fn race_once(name: &str, die_at: u64, mut results: &std::io::PipeWriter) -> i32 
     0
 }
 
-fn race(_: Args) {
+/// How many accesses the one who comes first makes.
+#[cfg(feature = "steps")]
+fn accesses_of_one(name: &str) -> u64 {
+    let (mut read, write) = std::io::pipe().unwrap();
+    let one = fork(|| {
+        let code = race_once(name, 0, &write);
+        (&write).write_all(&sharecell::steps::count().to_ne_bytes()).unwrap();
+        code
+    });
+    assert_eq!(reap(one), 0);
+    drop(write);
+    let mut said = Vec::new();
+    read.read_to_end(&mut said).unwrap();
+    Segment::unlink(name).unwrap();
+    u64::from_ne_bytes(said[1..].try_into().unwrap())
+}
+
+#[cfg(not(feature = "steps"))]
+fn accesses_of_one(_: &str) -> u64 {
+    0
+}
+
+const RACES: u64 = 40;
+
+fn race(args: Args) {
+    if args[0] == "another user" {
+        if !is_root() {
+            return;
+        }
+        become_nobody();
+    }
     let world = World::new("race");
     let mut random = Random::new(7);
-    for round in 0..40u64 {
+    let accesses = accesses_of_one(&world.name());
+    for round in 0..RACES {
+        // Of those who are killed at an access each gets as far as all others of its round, from the first to the last.
+        let at = 1 + round * accesses / RACES + random.below(1 + accesses / RACES);
         let name = world.name();
         let (gun, starting) = std::io::pipe().unwrap();
         let (mut results, finish) = std::io::pipe().unwrap();
@@ -653,7 +701,7 @@ fn race(_: Args) {
                 fork(|| {
                     close_copy(&starting);
                     (&gun).read_exact(&mut [0]).unwrap_err();
-                    race_once(&name, if doomed { round + 1 } else { 0 }, &finish)
+                    race_once(&name, if doomed { at } else { 0 }, &finish)
                 })
             })
             .collect();
@@ -684,7 +732,8 @@ fn race(_: Args) {
 
 #[test]
 fn many_race_to_create_and_are_killed_at_it() {
-    run("race", &[]);
+    run("race", &["this user"]);
+    run("race", &["another user"]);
 }
 
 // ---- the end -------------------------------------------------------------------------------------------
