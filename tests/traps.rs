@@ -19,6 +19,7 @@ fn child() {
         ("hold", hold),
         ("hold in two", hold_in_two),
         ("hold and fork", hold_and_fork),
+        ("restored", restored),
         ("robust list", robust_list_stays),
         ("sleep", sleep),
         ("step", step_the_clock),
@@ -178,6 +179,61 @@ fn a_child_that_lives_on_does_not_prolong_its_parents_life() {
     assert!(!['Z', 'X', '?'].contains(&alive), "it has ended by itself");
     assert!(inherited.unwrap().owner_died());
     wait_until("the child has left", || s.participants().iter().filter(|p| p.alive).count() == 1);
+}
+
+/// Gives up the leases of a segment, as they are gone when a process was restored from a checkpoint: they are the kernel's.
+fn lose_leases(s: &Segment) {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let file = path(s.name());
+    let leases: Vec<_> =
+        maps.lines().filter(|line| line.contains(" ---s ") && line.ends_with(&file)).collect();
+    assert!(!leases.is_empty(), "no lease among the mappings:\n{maps}");
+    for lease in leases {
+        let (start, end) = lease.split(' ').next().unwrap().split_once('-').unwrap();
+        let [start, end] = [start, end].map(|address| usize::from_str_radix(address, 16).unwrap());
+        let at = std::ptr::with_exposed_provenance_mut(start);
+        // SAFETY: nobody reads or writes there; it is mapped for the lock alone that goes with it.
+        assert_eq!(unsafe { libc::munmap(at, end - start) }, 0);
+    }
+}
+
+/// Has something of everything that can be held, loses its lease, and goes on.
+fn restored(args: Args) {
+    let s = Segment::open(&args[0]).unwrap();
+    let (lock, q) = (Lock::open(&s, "lock").unwrap(), Queue::open(&s, "queue").unwrap());
+    assert_eq!(lock.acquire(in_time()).unwrap(), Acquired::Clean);
+    let item = q.recv(in_time()).unwrap();
+    assert_eq!((&item[..], item.deliveries()), (&b"first"[..], 1));
+    lose_leases(&s);
+    held();
+    say(format!("{:?}", kind(lock.release())));
+    drop(item);
+    say("gone on");
+    park()
+}
+
+#[test]
+fn who_was_restored_cannot_give_back_what_others_have_since_taken() {
+    let world = World::new("restored");
+    let s = world.segment_with(SegmentOptions::new().participants(8));
+    let (lock, q) =
+        (Lock::create(&s, "lock").unwrap(), Queue::create(&s, "queue", &QueueOptions::new(4)).unwrap());
+    q.put(b"first").unwrap();
+    let mut restored = spawn("restored", &[s.name()]);
+    restored.expect("held");
+    let guard = lock.lock_until(in_time()).unwrap();
+    assert!(guard.owner_died());
+    let item = q.recv(in_time()).unwrap();
+    assert_eq!((&item[..], item.deliveries()), (&b"first"[..], 2));
+    restored.tell("go on");
+    restored.expect("NotOwner");
+    restored.expect("gone on");
+    // Nobody else has got in.
+    assert_eq!(lock.holder(), find(&s, std::process::id() as i32).label);
+    assert_eq!(kind(q.try_get()), ErrorKind::WouldBlock);
+    drop((guard, item));
+    assert_eq!(kind(q.try_get()), ErrorKind::WouldBlock);
+    assert!(!lock.lock_until(in_time()).unwrap().owner_died());
 }
 
 // ---- sleeping and waking -------------------------------------------------------------------------------
