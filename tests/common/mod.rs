@@ -3,6 +3,8 @@
 //! A file of tests that uses this has one ignored test called `child`, which hands its roles to [`act`].
 #![allow(dead_code, reason = "each file of tests uses a part of this")]
 
+mod blocks;
+
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -350,29 +352,9 @@ pub fn path(name: &str) -> String {
     format!("/dev/shm/sharecell.{name}")
 }
 
-/// Counts the blocks that are not free, as docs/layout.md says where they are.
+/// Counts the blocks that are not free.
 pub fn blocks_in_use(s: &Segment) -> usize {
-    let size_of =
-        |name| sharecell::layout_table().iter().find(|row| row.0 == name && row.1.is_empty()).unwrap().3;
-    let memory = std::fs::read(path(s.name())).unwrap();
-    let word = |at: usize| u64::from_ne_bytes(memory[at..at + 8].try_into().unwrap());
-    let participants = u32::from_ne_bytes(memory[28..32].try_into().unwrap()) as usize;
-    let extents = size_of("Header") + participants * size_of("Slot");
-    let mut used = 0;
-    for extent in (0..1024).map(|i| extents + i * size_of("Extent")) {
-        let (shape, start) = (word(extent), word(extent + 8) as usize);
-        if start == 0 {
-            break;
-        }
-        let (class, len) = (shape as usize & 0xffff, shape as usize >> 16);
-        let block = if class < 8 { (class + 1) * 128 } else { (9 + class % 8) * (128 << (class / 8 - 1)) };
-        let mut blocks = len / (block + 8);
-        while (blocks * 8).next_multiple_of(128) + blocks * block > len {
-            blocks -= 1;
-        }
-        used += (0..blocks).filter(|i| word(start + i * 8) != 0).count();
-    }
-    used
+    blocks::owners(s.name()).len()
 }
 
 /// Runs `scene` in a process that has a `/dev/shm` of its own, empty and with `size` bytes. Says so and

@@ -22,6 +22,8 @@ fn most(form: Form) -> (usize, usize, usize) {
 
 /// How many of these are spread over the whole operation, whatever code they are in.
 const SPREAD: usize = 4;
+/// For the how-manieth time these may be come to: each time round a loop costs stops, and those who wait are watched.
+const DEEP: u64 = 1000;
 
 /// How many system calls are tried. If they make the table it is all of them, or where there are more all that change
 /// something.
@@ -97,7 +99,9 @@ fn around_instructions(course: &Course, effects: usize, others: usize) -> impl I
 
 /// At most `most` of these instructions of an operation, in order.
 fn newest(course: &Course, of: &[usize], most: usize) -> Vec<usize> {
-    let mut picked: BTreeSet<usize> = chosen(of.len(), most.min(SPREAD)).map(|i| of[i]).collect();
+    let near: Vec<usize> =
+        of.iter().copied().filter(|i| most == usize::MAX || course.visits[*i] <= DEEP).collect();
+    let mut picked: BTreeSet<usize> = chosen(near.len(), most.min(SPREAD)).map(|i| near[i]).collect();
     let mut by_visit = BTreeMap::<u64, Vec<usize>>::new();
     of.iter().for_each(|i| by_visit.entry(course.visits[*i]).or_default().push(*i));
     for same in by_visit.values() {

@@ -51,7 +51,7 @@ impl Usual {
 /// Plays a case once; `victim` runs the operation in a process of its own, buries that, and says whether it
 /// got through.
 pub fn play(case: &Case, thorough: bool, victim: impl FnOnce(&Scene) -> bool) -> Played {
-    watch(3 * WATCHDOG);
+    watch(12 * WATCHDOG);
     let world = World::unlimited("steps");
     let scene = Scene::new(&world);
     (case.setup)(&scene);

@@ -120,7 +120,7 @@ impl Tracee {
     /// The process that is about to begin the operation, and the one that it is a child of if it is a forked one.
     fn start(case: &Case, scene: &Scene) -> (Self, Option<i32>) {
         let pid = fork(|| {
-            watch(2 * WATCHDOG);
+            watch(10 * WATCHDOG); // Each instruction of it may be a stop.
             let operation = (case.operation)(scene);
             assert!(trace_me());
             operation();

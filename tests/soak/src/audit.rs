@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use sharecell::*;
 
+use crate::blocks;
 use crate::ledger::*;
 use crate::objects::{Objects, PERMITS, SIGNALS};
 use crate::worker::Worker;
@@ -205,35 +206,5 @@ pub fn remove_all(segment: &Segment, faults: &mut Vec<String>) -> Vec<u64> {
             faults.push(format!("removing {}: {e}", object.name));
         }
     }
-    blocks_in_use(segment.name())
-}
-
-/// The owners' words of the blocks that are not free, as `docs/layout.md` says where they are.
-fn blocks_in_use(name: &str) -> Vec<u64> {
-    use std::os::unix::fs::FileExt;
-    let table = layout_table();
-    let size_of = |name| table.iter().find(|row| row.0 == name && row.1.is_empty()).expect("a struct").3;
-    let file = std::fs::File::open(format!("/dev/shm/sharecell.{name}")).expect("the segment's file");
-    let words = |at: usize, count: usize| -> Vec<u64> {
-        let mut bytes = vec![0; count * 8];
-        file.read_exact_at(&mut bytes, at as u64).expect("the segment's words");
-        bytes.chunks_exact(8).map(|w| u64::from_ne_bytes(w.try_into().expect("eight bytes"))).collect()
-    };
-    let participants = (words(24, 1)[0] >> 32) as usize;
-    let extents = size_of("Header") + participants * size_of("Slot");
-    let mut used = Vec::new();
-    for extent in (0..1024).map(|i| extents + i * size_of("Extent")) {
-        let [shape, start] = words(extent, 2)[..] else { unreachable!() };
-        if start == 0 {
-            break;
-        }
-        let (class, len) = (shape as usize & 0xffff, shape as usize >> 16);
-        let block = if class < 8 { (class + 1) * 128 } else { (9 + class % 8) * (128 << (class / 8 - 1)) };
-        let mut blocks = len / (block + 8);
-        while (blocks * 8).next_multiple_of(128) + blocks * block > len {
-            blocks -= 1;
-        }
-        used.extend(words(start as usize, blocks).into_iter().filter(|owner| *owner != 0));
-    }
-    used
+    blocks::owners(segment.name())
 }

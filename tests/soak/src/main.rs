@@ -7,6 +7,8 @@
 
 mod agent;
 mod audit;
+#[path = "../../common/blocks.rs"]
+mod blocks;
 mod killer;
 mod ledger;
 mod objects;
