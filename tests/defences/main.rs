@@ -19,6 +19,8 @@ use removals::{ALL, Removal};
 
 /// How long a test may take: a watchdog only. Those that can hang have their own, shorter one.
 const TIME: Duration = Duration::from_secs(300);
+/// And how long it may take to build, of which the first is with all that it needs, on a machine that may be busy.
+const BUILD_TIME: Duration = Duration::from_secs(3600);
 /// What a test prints that could not be tried here, in capitals.
 const NOT_TESTED: &str = "NOT TESTED";
 
@@ -131,6 +133,10 @@ impl Copy {
     }
 
     fn check_passes(&self, test: &[&str]) -> Result<(), Outcome> {
+        let build = self.test(test, true);
+        if !build.good {
+            return Err(Outcome::Failed(format!("it does not build:\n{}", build.output)));
+        }
         let run = self.test(test, false);
         if run.output.contains(NOT_TESTED) {
             return Err(Outcome::NotTried);
@@ -164,7 +170,7 @@ impl Copy {
             cargo.arg("--no-run");
         }
         cargo.args(["--", "--exact", last, "--nocapture"]);
-        run(&mut cargo)
+        run(&mut cargo, if build_only { BUILD_TIME } else { TIME })
     }
 }
 
@@ -174,7 +180,7 @@ struct Run {
     output: String,
 }
 
-fn run(command: &mut Command) -> Run {
+fn run(command: &mut Command, limit: Duration) -> Run {
     let path = std::env::temp_dir().join(format!("sharecell-traps-{}", std::process::id()));
     let file = fs::File::create(&path).unwrap();
     command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).process_group(0);
@@ -184,7 +190,7 @@ fn run(command: &mut Command) -> Run {
     let status = loop {
         match child.try_wait().unwrap() {
             Some(status) => break status,
-            None if start.elapsed() > TIME => {
+            None if start.elapsed() > limit => {
                 hangs = true;
                 // SAFETY: kill has no memory-safety preconditions; the group is the child's own.
                 unsafe { libc::kill(-(child.id() as i32), libc::SIGKILL) };
