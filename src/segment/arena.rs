@@ -304,10 +304,7 @@ impl Attached {
     pub(super) fn free_blocks_of(&self, dead: Label) {
         let touched = &self.slot(dead).touched;
         fence(SeqCst); // pairs with the marking in `touch`: marked first, claimed second
-        for extent in 0..self.extents().len() as u32 {
-            if touched[extent as usize / 64].load(Relaxed) & 1 << (extent % 64) == 0 {
-                continue;
-            }
+        for extent in (0..).zip(touched).flat_map(|(n, word)| bits(64 * n, word.load(Relaxed))) {
             let Ok(Some((_, blocks))) = self.blocks(extent) else { continue };
             for word in blocks.words {
                 let _ = word.cas(Owner::Participant(dead).pack(), 0);
@@ -393,4 +390,9 @@ impl Attached {
         extent.offset.store(end, Release); // commits: pairs with the load in `shape`
         Ok(())
     }
+}
+
+/// The numbers of the bits that are set in a word, the first of which is called `first`.
+fn bits(first: u32, word: u64) -> impl Iterator<Item = u32> {
+    (0..64).filter(move |bit| word >> bit & 1 != 0).map(move |bit| first + bit)
 }

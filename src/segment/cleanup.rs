@@ -2,7 +2,6 @@
 //! persistent one without being told to.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use super::attach::{Attached, LIFE_BYTE, seat_byte};
@@ -19,9 +18,10 @@ const GLANCES: usize = 4;
 /// Of how many.
 const MOST_NAMES: usize = 1000;
 
+#[cfg_attr(loom, track_caller)]
 fn mark_gone(file: &File, gone: u32) {
     let at = std::mem::offset_of!(crate::layout::Header, gone) as u64;
-    let _ = file.write_all_at(&gone.to_ne_bytes(), at);
+    let _ = shm::write_word(file, at, gone);
 }
 
 /// Unlinks an ephemeral segment if nobody lives in it any more; `attached` has just left it.
@@ -70,7 +70,7 @@ fn is_deserted(file: &File, lives: impl FnOnce() -> bool) -> bool {
 fn lock_life(file: &File) -> bool {
     (0..LIFE_TRIES).any(|n| {
         if n > 0 {
-            std::thread::sleep(Duration::from_micros(200));
+            clock::nap(Duration::from_micros(200));
         }
         lease::try_lock(file, LIFE_BYTE, Mode::Exclusive).unwrap_or(false)
     })
@@ -83,9 +83,10 @@ fn collect(name: &str) -> bool {
     if !stat.regular || stat.user != crate::sys::process::user() {
         return false;
     }
-    let mut flags = [0; 4];
-    let at = std::mem::offset_of!(crate::layout::Header, flags) as u64;
-    let ephemeral = file.read_exact_at(&mut flags, at).is_ok() && u32::from_ne_bytes(flags) & EPHEMERAL != 0;
+    const FLAGS: usize = std::mem::offset_of!(crate::layout::Header, flags);
+    let head: [u8; FLAGS + 4] = shm::read(&file).unwrap_or([0; FLAGS + 4]);
+    let flags = u32::from_ne_bytes(head[FLAGS..].try_into().expect("four bytes"));
+    let ephemeral = flags & EPHEMERAL != 0;
     match super::check_header(name, &file, stat.len) {
         Ok((_, participants)) => ephemeral && unlink_if_deserted(name, &file, participants),
         Err(e) if e.kind() == ErrorKind::Unfinished => unlink_if_deserted(name, &file, MAX_PARTICIPANTS),

@@ -15,18 +15,27 @@ use crate::atomic::Relaxed;
 use crate::error::{ErrorKind, Result, fail};
 use crate::sys::fork::{ForkGuard, ForkLock, LabelCell, Labels, on_fork, stay_loaded};
 use crate::sys::lease::{Lease, Mode, is_locked, try_lock, unlock};
+#[cfg(loom)]
+use crate::sys::model;
 use crate::sys::process::Who;
 use crate::sys::shm::Identity;
 use crate::sys::{membarrier, poll, process, shm};
 use crate::wait::Label;
 
-static REGISTRY: ForkLock<Registry> = ForkLock::new(Registry {
-    labels: Labels::new(),
-    who: None,
-    tested: Vec::new(),
-    attached: Vec::new(),
-    parked: Vec::new(),
-});
+static REGISTRY: ForkLock<Registry> = ForkLock::new(Registry::new());
+
+#[cfg(not(loom))]
+fn own_registry() -> &'static ForkLock<Registry> {
+    &REGISTRY
+}
+
+/// Each process of a model has its own.
+#[cfg(loom)]
+fn own_registry() -> &'static ForkLock<Registry> {
+    static OF_PROCESSES: [ForkLock<Registry>; model::MOST] =
+        [const { ForkLock::new(Registry::new()) }; model::MOST];
+    &OF_PROCESSES[model::process()]
+}
 
 /// What this process is attached to.
 pub(super) struct Registry {
@@ -74,7 +83,7 @@ fn hook() -> Result<()> {
 pub(super) fn registry() -> ForkGuard<'static, Registry> {
     let _ = hook(); // who attaches finds the error
     loop {
-        let mut registry = REGISTRY.lock();
+        let mut registry = own_registry().lock();
         if registry.parked.is_empty() {
             return registry;
         }
@@ -85,6 +94,22 @@ pub(super) fn registry() -> ForkGuard<'static, Registry> {
 }
 
 impl Registry {
+    const fn new() -> Self {
+        Self {
+            labels: Labels::new(),
+            who: None,
+            tested: Vec::new(),
+            attached: Vec::new(),
+            parked: Vec::new(),
+        }
+    }
+
+    /// That of a process that has just begun.
+    #[cfg(loom)]
+    pub(super) fn renew(&mut self) {
+        *self = Self::new();
+    }
+
     /// A label cell for a new attachment.
     pub(super) fn new_label(&mut self) -> Result<LabelCell> {
         hook()?;

@@ -277,9 +277,7 @@ impl Attached {
 
     /// Empties the list in a slot that is about to be used anew.
     pub(super) fn clear_list(slot: &Slot) {
-        slot.list.store(0, Relaxed);
-        for word in slot.entries.iter().chain(&slot.touched) {
-            word.store(0, Relaxed);
-        }
+        let words = [&slot.list].into_iter().chain(&slot.entries).chain(&slot.touched);
+        words.filter(|word| word.load(Relaxed) != 0).for_each(|word| word.store(0, Relaxed));
     }
 }

@@ -115,7 +115,7 @@ impl Attached {
         if !lease::try_lock(file, LIFE_BYTE, Mode::Shared)? {
             return Ok(true);
         }
-        let unlinked = shm::stat(file)?.links == 0;
+        let unlinked = shm::is_unlinked(file)?;
         if !unlinked {
             gone.store(0, Relaxed); // whoever set it has died
         }

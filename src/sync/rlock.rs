@@ -9,7 +9,9 @@
 //! thread only while the lock word names its process. It names seat, generation and thread: what a dead
 //! owner left in it is nobody else's, ever.
 
+#[cfg(not(loom))]
 use std::cell::Cell;
+#[cfg(not(loom))]
 use std::sync::atomic::{AtomicU32 as LocalU32, Ordering};
 use std::time::Duration;
 
@@ -40,7 +42,11 @@ describe! { TABLE:
 // SAFETY: it consists of atomics.
 unsafe impl Shared for RLockCell {}
 
+#[cfg(loom)]
+use crate::sys::model::thread;
+
 /// A number of the calling thread, unique in its process.
+#[cfg(not(loom))]
 fn thread() -> u32 {
     static NEXT: LocalU32 = LocalU32::new(1);
     thread_local! {

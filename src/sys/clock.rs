@@ -14,6 +14,15 @@ pub fn now() -> u64 {
     t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
 }
 
+/// Does nothing for `time`.
+pub fn nap(time: Duration) {
+    #[cfg(loom)]
+    let _ = super::model::kernel::pause();
+    #[cfg(not(loom))]
+    std::thread::sleep(time);
+    let _ = time;
+}
+
 /// How long a call may wait: the deadline bounds the call as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deadline {

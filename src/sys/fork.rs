@@ -30,7 +30,10 @@ impl Labels {
     }
 
     /// A cell that holds 0, until it is [given back](Self::give).
+    #[cfg_attr(loom, allow(unreachable_code, reason = "a model has cells of its own"))]
     pub fn take(&mut self) -> Result<LabelCell> {
+        #[cfg(loom)]
+        return Ok(super::model::label());
         if self.free.is_empty() {
             self.free.extend(wiped_page()?);
         }
@@ -116,10 +119,14 @@ impl<T> ForkLock<T> {
 
     /// Takes the lock without a guard, to be paired with [`release`](Self::release).
     pub fn acquire(&self) {
-        // In a model each process has one thread.
-        if cfg!(loom) {
-            return;
-        }
+        #[cfg(loom)]
+        return super::model::local::acquire(self.word.as_ptr() as usize);
+        #[cfg(not(loom))]
+        self.acquire_word();
+    }
+
+    #[cfg(not(loom))]
+    fn acquire_word(&self) {
         if self.word.compare_exchange(0, 1, Acquire, Relaxed).is_ok() {
             return;
         }
@@ -137,6 +144,8 @@ impl<T> ForkLock<T> {
     /// # Safety
     /// The calling thread, or the one that it is the forked copy of, holds the lock through `acquire`.
     pub unsafe fn release(&self) {
+        #[cfg(loom)]
+        super::model::local::release(self.word.as_ptr() as usize);
         if self.word.swap(0, Release) == 2 {
             // SAFETY: FUTEX_WAKE only uses the address.
             unsafe {

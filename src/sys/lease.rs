@@ -5,10 +5,15 @@
 //! `MADV_DONTFORK` keeps a child from prolonging it, and the kernel ends it with the process's memory.
 
 use std::fs::File;
+#[cfg(not(loom))]
 use std::os::fd::AsRawFd;
 
+#[cfg(not(loom))]
 use super::{errno, os_error};
 use crate::error::Result;
+
+#[cfg(loom)]
+pub use super::model::locks::{Lease, is_locked};
 
 /// How a byte is locked.
 #[derive(Clone, Copy)]
@@ -30,14 +35,18 @@ fn record(byte: u64, len: u64, kind: libc::c_int) -> libc::flock {
     lock
 }
 
-/// In a model, of the process that acts, whatever the file.
 #[cfg(loom)]
-fn set(_: &File, byte: u64, kind: libc::c_int) -> Result<bool> {
-    Ok(super::model::kernel::set_lock(byte, kind != libc::F_UNLCK as libc::c_int))
+fn set(file: &File, byte: u64, mode: Option<Mode>) -> Result<bool> {
+    Ok(super::model::locks::set_lock(file, byte, mode))
 }
 
 #[cfg(not(loom))]
-fn set(file: &File, byte: u64, kind: libc::c_int) -> Result<bool> {
+fn set(file: &File, byte: u64, mode: Option<Mode>) -> Result<bool> {
+    let kind = match mode {
+        Some(Mode::Shared) => libc::F_RDLCK,
+        Some(Mode::Exclusive) => libc::F_WRLCK,
+        None => libc::F_UNLCK,
+    };
     let lock = record(byte, 1, kind);
     // SAFETY: the descriptor is open while `file` is borrowed and `lock` is a valid record.
     if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &lock) } == 0 {
@@ -51,16 +60,13 @@ fn set(file: &File, byte: u64, kind: libc::c_int) -> Result<bool> {
 
 /// Locks `byte` for the open file description of `file`; false when another one is in the way.
 pub fn try_lock(file: &File, byte: u64, mode: Mode) -> Result<bool> {
-    set(file, byte, if matches!(mode, Mode::Shared) { libc::F_RDLCK } else { libc::F_WRLCK })
+    set(file, byte, Some(mode))
 }
 
 /// Gives `byte` up.
 pub fn unlock(file: &File, byte: u64) -> Result<()> {
-    set(file, byte, libc::F_UNLCK).map(drop)
+    set(file, byte, None).map(drop)
 }
-
-#[cfg(loom)]
-pub use super::model::kernel::is_locked;
 
 /// Whether another open file description than that of `file` has `byte` locked.
 #[cfg(not(loom))]
@@ -85,18 +91,23 @@ pub fn is_any_locked(file: &File, from: u64, count: u64) -> Result<bool> {
 }
 
 /// A lock that lasts until this process ends, executes another program or drops it.
+#[cfg(not(loom))]
 #[derive(Debug)]
 pub struct Lease {
     page: *mut libc::c_void,
 }
 
 // SAFETY: the page is never accessed, only unmapped, which any thread may do.
+#[cfg(not(loom))]
 unsafe impl Send for Lease {}
 // SAFETY: as above.
+#[cfg(not(loom))]
 unsafe impl Sync for Lease {}
 
+#[cfg(not(loom))]
 const PAGE: usize = 4096;
 
+#[cfg(not(loom))]
 impl Lease {
     /// Pins the locks of `file`, a description of its own, by a mapping, and closes the descriptor.
     /// `for_child` leaves the mapping to be inherited by the child that is about to be forked.
@@ -130,6 +141,7 @@ impl Lease {
     }
 }
 
+#[cfg(not(loom))]
 impl Drop for Lease {
     fn drop(&mut self) {
         // SAFETY: the page is this lease's own mapping, never accessed and unmapped once.

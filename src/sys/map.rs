@@ -3,8 +3,11 @@
 use std::any::Any;
 use std::fs::File;
 
-use memmap2::{MmapOptions, MmapRaw};
+#[cfg(not(loom))]
+use memmap2::MmapOptions;
+use memmap2::MmapRaw;
 
+#[cfg(not(loom))]
 use super::io_error;
 use crate::error::Result;
 
@@ -15,6 +18,7 @@ pub type Keeper = Box<dyn Any + Send + Sync>;
 pub enum Map {
     /// A shared mapping of the segment's file. The file may be shorter: what lies beyond its end is only address
     /// space and must not be touched, which is why every offset is checked against the file's length.
+    #[cfg_attr(loom, expect(dead_code, reason = "the memory of a model is given"))]
     Own(MmapRaw),
     /// Memory of the caller's, all of it there from the start.
     Given {
@@ -33,7 +37,15 @@ unsafe impl Send for Map {}
 unsafe impl Sync for Map {}
 
 impl Map {
+    /// The memory of the model, whatever the file.
+    #[cfg(loom)]
+    pub fn of(_: &File, _: u64) -> Result<Self> {
+        let (base, len) = super::model::memory();
+        Ok(Self::Given { base, len, _keeper: Box::new(()) })
+    }
+
     /// Maps `len` bytes of `file`, readable and writable.
+    #[cfg(not(loom))]
     pub fn of(file: &File, len: u64) -> Result<Self> {
         let len = usize::try_from(len).unwrap_or(usize::MAX / 2);
         let raw =

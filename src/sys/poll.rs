@@ -67,7 +67,11 @@ fn call(records: &mut [libc::pollfd], timeout_ms: i32) -> Result<Option<usize>> 
     }
 }
 
+#[cfg(loom)]
+pub use super::model::kernel::pause;
+
 /// Does nothing for a millisecond, or until a signal handler has run.
+#[cfg(not(loom))]
 pub fn pause() -> Result<Sleep> {
     Ok(if call(&mut [], 1)?.is_some() { Sleep::TimedOut } else { Sleep::Interrupted })
 }

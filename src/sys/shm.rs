@@ -9,6 +9,9 @@ use std::path::PathBuf;
 use super::{errno, io_error, os_error};
 use crate::error::{Error, ErrorKind, Result, fail};
 
+#[cfg(loom)]
+pub use super::model::files::{identity_of, is_unlinked, names, open, read, stat, unlink, write_word};
+
 const DIR: &str = "/dev/shm";
 const PREFIX: &str = "sharecell.";
 
@@ -18,7 +21,7 @@ pub fn path(name: &str) -> PathBuf {
 }
 
 /// What identifies a file while it exists, and whether a name still leads to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     device: u64,
     inode: u64,
@@ -38,8 +41,6 @@ pub struct Stat {
     pub identity: Identity,
     /// Its length in bytes.
     pub len: u64,
-    /// The number of names that it has.
-    pub links: u64,
     /// The user who owns it.
     pub user: u32,
     /// Whether it is a regular file.
@@ -58,7 +59,6 @@ impl From<fs::Metadata> for Stat {
         Self {
             identity: Identity { device: m.dev(), inode: m.ino() },
             len: m.len(),
-            links: m.nlink(),
             user: m.uid(),
             regular: m.is_file(),
         }
@@ -66,11 +66,19 @@ impl From<fs::Metadata> for Stat {
 }
 
 /// Describes an open file.
+#[cfg(not(loom))]
 pub fn stat(file: &File) -> Result<Stat> {
     file.metadata().map(Stat::from).map_err(|e| io_error("stat", &e))
 }
 
+/// Whether an open file has no name any more.
+#[cfg(not(loom))]
+pub fn is_unlinked(file: &File) -> Result<bool> {
+    file.metadata().map(|m| m.nlink() == 0).map_err(|e| io_error("stat", &e))
+}
+
 /// Which file `name` leads to at the moment.
+#[cfg(not(loom))]
 pub fn identity_of(name: &str) -> Option<Identity> {
     fs::symlink_metadata(path(name)).ok().map(|m| Stat::from(m).identity)
 }
@@ -123,7 +131,14 @@ pub fn write(file: &File, content: &[u8; 8]) -> Result<()> {
     file.write_all_at(content, 0).map_err(|e| io_error("writing a file in /dev/shm", &e))
 }
 
+/// Writes a word of a file, if the file is that long.
+#[cfg(not(loom))]
+pub fn write_word(file: &File, at: u64, value: u32) -> Result<()> {
+    file.write_all_at(&value.to_ne_bytes(), at).map_err(|e| io_error("writing to a segment", &e))
+}
+
 /// Reads the first bytes of a file, zeroes where it is shorter.
+#[cfg(not(loom))]
 pub fn read<const N: usize>(file: &File) -> Result<[u8; N]> {
     let mut content = [0; N];
     file.read_at(&mut content, 0).map_err(|e| io_error("reading a segment", &e))?;
@@ -147,6 +162,7 @@ fn c_path(name: &str) -> Result<CString> {
 }
 
 /// Opens the file of segment `name`; never creates it and never follows a link.
+#[cfg(not(loom))]
 pub fn open(name: &str) -> Result<File> {
     let what = || format!("segment {name:?}");
     let file = OpenOptions::new()
@@ -180,6 +196,7 @@ pub fn reopen(file: &File) -> Result<File> {
 }
 
 /// Removes the name.
+#[cfg(not(loom))]
 pub fn unlink(name: &str) -> Result<()> {
     match fs::remove_file(path(name)) {
         Ok(()) => Ok(()),
@@ -221,6 +238,7 @@ fn available(file: &File) -> u64 {
 }
 
 /// The names of the files that look like segments, one after the other.
+#[cfg(not(loom))]
 pub fn names() -> Result<impl Iterator<Item = String>> {
     let entries = fs::read_dir(DIR).map_err(|e| io_error("listing /dev/shm", &e))?;
     Ok(entries

@@ -1,7 +1,10 @@
 //! Pipes: the end-of-file comes when nobody holds the other end any more, after all messages, and for good.
 
-use sharecell::model;
-use sharecell::{End, ErrorKind, Pipe, PipeOptions, Segment};
+use std::sync::Arc;
+
+use sharecell::model::kernel::wait_for_end;
+use sharecell::model::{self, keep};
+use sharecell::{End, ErrorKind, Pipe, PipeOptions, Queue, QueueOptions, Segment};
 
 use super::runner::{self, Model, deadly};
 use super::scene::{Scene, kind};
@@ -11,6 +14,7 @@ pub const MODELS: &[Model] = &[
     deadly("the sender of a pipe is killed", 2, (1, 2), closed),
     deadly("the receiver of a pipe is killed", 2, (1, 2), left_by_receiver),
     runner::model("a message in parts", 2, (0, 1), in_parts),
+    deadly("the sender of a message in parts is killed", 3, (0, 0), unfinished),
     runner::model("an end is opened as the other side sees it gone", 3, (1, 2), opened_late),
 ];
 
@@ -23,7 +27,7 @@ fn open(s: &Segment, end: End) -> Pipe {
 }
 
 /// The receiving end in process 2, the sending one in process 1 alone.
-fn ends(scene: &Scene) -> (Pipe, std::sync::Arc<Pipe>) {
+fn ends(scene: &Scene) -> (Pipe, Arc<Pipe>) {
     let receiver = scene.by(2, |s| Pipe::open_or_create(s, "pipe", End::A, &options()).unwrap());
     (scene.once_by(1, |s| open(s, End::B)), receiver)
 }
@@ -57,6 +61,41 @@ fn in_parts(scene: &Scene) {
     });
     scene.task(2, move || assert_eq!(receiver.recv().unwrap(), vec![1; long]));
     scene.run();
+}
+
+/// The sender of a message in two parts is killed; it was received whole, or not at all. What is left of it is dropped for
+/// the next one, of another sender.
+fn unfinished(scene: &Scene) {
+    let create = |s: &Segment| Pipe::open_or_create(s, "pipe", End::A, &options().capacity(2)).unwrap();
+    let receiver = scene.by(2, create);
+    let (sender, other) = (scene.once_by(1, |s| open(s, End::B)), scene.by(3, |s| open(s, End::B)));
+    let long = scene.segment(1).limit() as usize / 8 + 1;
+    // There is memory for parts: how that grows is another model's business.
+    let spare = scene.by(2, |s| Queue::create(s, "spare", &QueueOptions::new(4).inline(40)).unwrap());
+    (0..4).for_each(|_| spare.put(&vec![0; long / 2 + 16]).unwrap());
+    (0..4).for_each(|_| drop(spare.get().unwrap()));
+    let before = scene.segment(2).blocks_in_use();
+    scene.victim(1, move || {
+        sender.send(&vec![1; long]).unwrap();
+        keep(sender);
+    });
+    scene.task(3, move || {
+        wait_for_end(1);
+        other.send(&vec![3; long]).unwrap();
+    });
+    let survived = scene.whether_survived(1);
+    scene.task(2, move || {
+        let mut message = receiver.recv().unwrap();
+        if message[0] == 1 {
+            assert_eq!(message, vec![1; long], "not whole");
+            message = receiver.recv().unwrap();
+        } else {
+            assert!(!survived(), "the first message was lost");
+        }
+        assert_eq!(message, vec![3; long], "not whole");
+    });
+    scene.run();
+    assert_eq!(scene.segment(2).blocks_in_use(), before, "blocks were lost");
 }
 
 /// A sender for whose message there is no room is told when the receiver is gone.

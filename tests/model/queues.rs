@@ -31,6 +31,8 @@ pub const MODELS: &[Model] = &[
     deadly("a getter is killed", 3, (1, 3), |scene| killed_getter(scene, 8, false)),
     deadly("a getter of a spilled item is killed", 3, (0, 1), |scene| killed_getter(scene, SPILLED, false)),
     deadly("a holder of an item is killed", 3, (1, 2), |scene| killed_getter(scene, 8, true)),
+    deadly("a process dies whose two threads put", 2, (1, 2), two_threads_put),
+    deadly("a process dies of whose two threads one puts and one gets", 2, (1, 2), put_and_get),
     deadly("a queue is shut down by one who is killed", 2, (2, 3), killed_at_shutdown),
     deadly("a putter is killed, its queue shut down", 3, (1, 2), killed_before_shutdown),
 ];
@@ -242,6 +244,50 @@ fn killed_getter(scene: &Scene, size: usize, held: bool) {
     assert_eq!(scene.segment(2).blocks_in_use(), before, "blocks were lost");
     rest.put(&item(3, size)).unwrap();
     assert_eq!(drain(&rest).len(), 1);
+}
+
+/// Notes which item it was, when the put has returned.
+fn put(queue: Arc<Queue>, n: u8, done: &Arc<AtomicU32>) -> impl FnOnce() + Send + 'static {
+    let done = Arc::clone(done);
+    move || {
+        queue.put(&item(n, 8)).unwrap();
+        done.fetch_or(1 << n, SeqCst);
+    }
+}
+
+/// Two threads of a process put through one handle, and the process is killed: each item whose put returned is there
+/// once, another one once or not at all.
+fn two_threads_put(scene: &Scene) {
+    let [a, b] = queues(scene, 2);
+    let (done, got) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    scene.victim(1, put(Arc::clone(&a), 1, &done));
+    scene.thread(3, 1, put(a, 2, &done));
+    let (rest, gets) = (Arc::clone(&b), Arc::clone(&got));
+    scene.task(2, move || {
+        if let Ok(item) = b.try_get() {
+            note(&got, &item);
+        }
+    });
+    scene.run();
+    drain(&rest).iter().for_each(|item| note(&gets, item));
+    assert_eq!(done.load(SeqCst) & !gets.load(SeqCst), 0, "lost");
+    (1..=2).for_each(|n| rest.try_put(&item(n, 8)).unwrap());
+}
+
+/// One thread of a process puts, the other one gets, and the process is killed: what was got is not there any more, what
+/// was put is, and the item that was there is not lost before somebody has it.
+fn put_and_get(scene: &Scene) {
+    let [a, b] = queues(scene, 2);
+    b.put(&item(1, 8)).unwrap();
+    let (done, got) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let (taken, own) = (Arc::clone(&got), Arc::clone(&a));
+    scene.victim(1, move || note(&taken, &own.get().unwrap()));
+    scene.thread(3, 1, put(a, 2, &done));
+    scene.run();
+    drain(&b).iter().for_each(|item| note(&got, item));
+    assert_eq!(done.load(SeqCst) & !got.load(SeqCst), 0, "lost");
+    assert!(got.load(SeqCst) & 0b10 != 0 || !scene.survived.get(), "lost");
+    (1..=2).for_each(|n| b.try_put(&item(n, 8)).unwrap());
 }
 
 fn killed_at_shutdown(scene: &Scene) {

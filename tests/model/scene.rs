@@ -10,7 +10,7 @@ use sharecell::{Deadline, ErrorKind, Queue, Result, Segment};
 /// A segment with a process in each of its first seats, all new for each execution.
 pub struct Scene {
     seats: u32,
-    processes: Vec<Segment>,
+    processes: RefCell<Vec<Option<Segment>>>,
     kill: Option<u32>,
     tasks: RefCell<Vec<Task>>,
     /// Handles stay open to the end, unless closing them is what the model is about.
@@ -22,7 +22,8 @@ impl Scene {
     /// A segment for `seats` processes, all there; its victim, if it has one, is killed at its `kill`-th step.
     pub fn new(seats: u32, kill: Option<u32>) -> Self {
         model::begin();
-        let processes = (1..=seats).map(|p| Segment::in_model(seats, p as ProcessId).unwrap()).collect();
+        let attach = |p| Some(Segment::in_model(seats, p as ProcessId).unwrap());
+        let processes = RefCell::new((1..=seats).map(attach).collect());
         let (tasks, kept) = (RefCell::default(), RefCell::default());
         Self { seats, processes, kill, tasks, kept, survived: Cell::new(true) }
     }
@@ -36,7 +37,8 @@ impl Scene {
 
     /// As [`by`](Self::by), of what the process closes itself.
     pub fn once_by<T>(&self, p: ProcessId, open: impl FnOnce(&Segment) -> T) -> T {
-        acting(p, || open(&self.processes[p - 1]))
+        let segment = self.segment(p);
+        acting(p, || open(&segment))
     }
 
     pub fn seats(&self) -> u32 {
@@ -49,7 +51,12 @@ impl Scene {
     }
 
     pub fn segment(&self, p: ProcessId) -> Segment {
-        self.processes[p - 1].clone()
+        self.processes.borrow()[p - 1].clone().expect("it has not left")
+    }
+
+    /// The segment of a process that is to leave it: it does with the last handle.
+    pub fn leaving(&self, p: ProcessId) -> Segment {
+        self.processes.borrow_mut()[p - 1].take().expect("it has not left")
     }
 
     /// Whether process `p` was not killed so far.
@@ -72,14 +79,37 @@ impl Scene {
         self.tasks.borrow_mut().push(Task::new(p, self.kill, work));
     }
 
+    /// What the process does that is killed when it has done it.
+    pub fn doomed(&self, p: ProcessId, work: impl FnOnce() + Send + 'static) {
+        self.tasks.borrow_mut().push(Task::doomed(p, work));
+    }
+
+    /// What another thread of process `p` does; `thread` is a number that no process of the model has.
+    pub fn thread(&self, thread: usize, p: ProcessId, work: impl FnOnce() + Send + 'static) {
+        self.tasks.borrow_mut().push(Task::of_thread(thread, p, work));
+    }
+
     /// Lets all processes run to their ends, and sweeps up after the one that was killed, if it was.
     pub fn run(&self) {
         let dead = model::run(self.tasks.take());
         self.survived.set(dead.is_empty());
-        let survivor = (1..=self.seats as ProcessId).find(|p| !model::is_killed(*p)).expect("one is left");
-        model::sweeping(survivor, || {
-            self.processes[survivor - 1].recover();
-        });
+        let processes = self.processes.borrow();
+        let all = (1..).zip(processes.iter());
+        let left = |(p, segment): (ProcessId, &Option<Segment>)| {
+            segment.clone().filter(|_| !model::is_killed(p)).map(|segment| (p, segment))
+        };
+        if let Some((survivor, segment)) = all.filter_map(left).next() {
+            model::sweeping(survivor, || {
+                segment.recover();
+            });
+        }
+    }
+}
+
+impl Drop for Scene {
+    /// Those who live do not leave: the scene just ends.
+    fn drop(&mut self) {
+        model::end();
     }
 }
 

@@ -17,6 +17,8 @@ pub const MODELS: &[Model] = &[
     deadly("the holder of a lock is killed", 3, (1, 2), lock),
     model("a lock that is taken twice", 2, (2, 3), taken_twice),
     deadly("the holder of a lock that it took twice is killed", 2, (2, 3), taken_twice),
+    model("two threads of a process take a lock", 1, (3, 4), two_threads),
+    deadly("a process dies whose two threads take a lock", 2, (1, 2), two_threads_killed),
     model("a semaphore", 3, (2, 3), semaphore),
     deadly("a semaphore with undo", 3, (0, 1), undo),
     model("an event", 3, (2, 3), event),
@@ -100,6 +102,57 @@ fn taken_twice(scene: &Scene) {
     scene.run();
     assert!(told.load(SeqCst) <= u32::from(!scene.survived.get()));
     assert_eq!(kind(free.try_lock()), None);
+}
+
+/// Takes a lock that threads of a process share, and notes that it is inside.
+fn take(
+    lock: &Arc<RLock>,
+    rounds: u32,
+    data: &Arc<Shared>,
+    inside: &Arc<AtomicU32>,
+) -> impl FnOnce() + Send + 'static {
+    let (lock, data, inside) = (Arc::clone(lock), Arc::clone(data), Arc::clone(inside));
+    move || {
+        for _ in 0..rounds {
+            let guard = lock.lock().unwrap();
+            assert_eq!(inside.fetch_add(1, SeqCst), 0, "both are inside");
+            data.change();
+            inside.fetch_sub(1, SeqCst);
+            drop(guard);
+        }
+    }
+}
+
+/// Two threads of a process that share a handle exclude each other.
+fn two_threads(scene: &Scene) {
+    let lock = scene.by(1, |s| RLock::create(s, "x").unwrap());
+    let (data, inside) = (Arc::default(), Arc::default());
+    scene.task(1, take(&lock, 2, &data, &inside));
+    scene.thread(2, 1, take(&lock, 1, &data, &inside));
+    scene.run();
+    assert_eq!(kind(lock.try_lock()), None);
+}
+
+/// The process of two threads is killed: another one is told if one of them was inside.
+fn two_threads_killed(scene: &Scene) {
+    let a = scene.by(1, |s| RLock::create(s, "x").unwrap());
+    let b = scene.by(2, |s| RLock::open(s, "x").unwrap());
+    let (data, inside) = (Arc::default(), Arc::default());
+    scene.victim(1, take(&a, 1, &data, &inside));
+    scene.thread(3, 1, take(&a, 1, &data, &inside));
+    let told = Arc::new(AtomicU32::new(0));
+    let (tell, free, others) = (Arc::clone(&told), Arc::clone(&b), Arc::clone(&inside));
+    scene.task(2, move || {
+        let guard = b.lock().unwrap();
+        assert!(others.load(SeqCst) == 0 || guard.owner_died(), "somebody is inside");
+        tell.store(guard.owner_died().into(), SeqCst);
+        data.change();
+        drop(guard);
+    });
+    scene.run();
+    let deaths = told.load(SeqCst) + u32::from(free.try_lock().unwrap().owner_died());
+    assert!(deaths <= u32::from(!scene.survived.get()));
+    assert!(deaths == 1 || inside.load(SeqCst) == 0, "nobody was told");
 }
 
 fn semaphore(scene: &Scene) {

@@ -11,7 +11,10 @@ const GROUPS: &[(&[&str], &[&[Model]])] = &[
     (&["src/latch.rs", "src/sync"], &[sync::MODELS]),
     (&["src/wait.rs"], &[sync::MODELS]),
     (&["src/segment/openlist.rs", "src/segment/directory.rs", "src/segment/arena.rs"], &[directory::MODELS]),
-    (&["src/segment/recover.rs", "src/segment/attach.rs"], &[seats::MODELS, directory::MODELS]),
+    (
+        &["src/segment/recover.rs", "src/segment/attach.rs", "src/segment/seat.rs", "src/segment/cleanup.rs"],
+        &[seats::MODELS, directory::MODELS],
+    ),
     (&["src/pipe"], &[pipes::MODELS]),
 ];
 

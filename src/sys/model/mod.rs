@@ -1,14 +1,18 @@
 //! The machine that models run on (`--cfg loom`, tests only): memory, kernel and processes, so that loom can go
 //! through all the ways in which the threads of a model can meet, and any of them can stop for good anywhere.
 //!
-//! A process is a thread of loom's with an attachment of its own. All of them lie in one thread of the real
+//! A process is a thread of loom's with an attachment of its own, or several of them. All lie in one thread of the real
 //! machine, which switches between them only at an access that loom is told of, or inside the kernel; so what else
 //! they touch needs no protection. [docs/models.md](../../../docs/models.md) says what this assumes.
 
+pub mod files;
 pub mod kernel;
+pub mod local;
+pub mod locks;
 mod mutation;
 pub mod words;
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
@@ -16,13 +20,21 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 pub use mutation::{Action, is_met, mutate};
 
+use files::Files;
 use kernel::Kernel;
+use local::LocalLocks;
+use locks::Locks;
 use words::Words;
 
 /// Processes are numbered from 1; 0 is the model itself, before they start and after they have ended.
 pub type ProcessId = usize;
+/// Threads are numbered as processes are: the first one of a process has its number, another one a number that no
+/// process has.
+type ThreadId = usize;
 /// loom has four threads beside its first one.
-const MOST: usize = 5;
+pub const MOST: usize = 5;
+/// How many words of their own for labels all processes have.
+const MOST_LABELS: usize = 4 * MOST;
 /// How often a sleeper wakes up by itself after a death, to do its part for the segment.
 const TICKS: u32 = 3;
 /// In words, as the coroutines' library counts.
@@ -35,6 +47,19 @@ struct Killed;
 #[derive(Default)]
 struct Process {
     dead: Cell<bool>,
+    /// Whether the kernel has ended what it had.
+    buried: Cell<bool>,
+    /// How many of its threads go on.
+    running: Cell<u32>,
+    threads: Cell<u32>,
+}
+
+/// One thread of a process.
+#[derive(Default)]
+struct Thread {
+    of: Cell<ProcessId>,
+    /// Whether it unwinds: what its guards do is nothing then.
+    stopped: Cell<bool>,
     /// How many more times it may change what others see; `None` for ever.
     left: Cell<Option<u32>>,
     ticks: Cell<u32>,
@@ -45,15 +70,23 @@ struct Process {
 
 #[derive(Default)]
 struct Machine {
-    current: Cell<ProcessId>,
+    current: Cell<ThreadId>,
     running: Cell<bool>,
     /// Whether a defect shows though no model runs: in the sweep after it.
     sweeping: Cell<bool>,
     mortal: Cell<bool>,
     patient: Cell<bool>,
     processes: [Process; MOST],
+    threads: [Thread; MOST],
+    /// Which words for labels are whose.
+    labels: RefCell<Vec<(ProcessId, &'static AtomicU32)>>,
+    /// What stays open to the end of the execution.
+    kept: RefCell<Vec<Box<dyn Any>>>,
     words: RefCell<Words>,
     kernel: Kernel,
+    locks: Locks,
+    local: LocalLocks,
+    files: Files,
     trace: RefCell<Option<Vec<String>>>,
 }
 
@@ -61,9 +94,9 @@ thread_local! {
     static MACHINE: &'static Machine = Box::leak(Box::default());
 }
 
-/// The processes' labels, where [`Attached`](crate::segment) keeps its own: 0 once the process is dead, so that
-/// what its guards do while its thread unwinds is nothing.
-static LABELS: [AtomicU32; MOST] = [const { AtomicU32::new(0) }; MOST];
+/// Where processes keep their labels: 0 once the process is dead, so that what its guards do while its threads unwind
+/// is nothing.
+static LABELS: [AtomicU32; MOST_LABELS] = [const { AtomicU32::new(0) }; MOST_LABELS];
 
 /// The size of the model's segment in bytes. What its processes protect lies behind it.
 const SEGMENT: usize = 96 * 4096;
@@ -86,8 +119,17 @@ fn machine() -> &'static Machine {
 }
 
 impl Machine {
-    fn process(&self) -> &Process {
-        &self.processes[self.current.get()]
+    fn thread(&self) -> &Thread {
+        &self.threads[self.current.get()]
+    }
+
+    fn process(&self) -> ProcessId {
+        self.thread().of.get()
+    }
+
+    /// Whether the thread that acts has stopped for good: nothing that it does is seen.
+    fn is_stopped(&self) -> bool {
+        self.thread().stopped.get()
     }
 
     /// Whether a defect shows.
@@ -95,12 +137,27 @@ impl Machine {
         self.running.get() || self.sweeping.get()
     }
 
-    /// Does what may switch to another process.
+    /// Does what may switch to another thread. If one of the same process has stopped that meanwhile, this one ends.
     fn switching<R>(&self, f: impl FnOnce() -> R) -> R {
         let me = self.current.get();
         let r = f();
         self.current.set(me);
+        if self.running.get() && self.processes[self.process()].dead.get() && !self.is_stopped() {
+            self.stop();
+        }
         r
+    }
+
+    fn stop(&self) -> ! {
+        self.thread().stopped.set(true);
+        resume_unwind(Box::new(Killed))
+    }
+
+    /// Ends a process: its labels are nobody's any more.
+    fn kill(&self, process: ProcessId) {
+        self.processes[process].dead.set(true);
+        let labels = self.labels.borrow();
+        labels.iter().filter(|(of, _)| *of == process).for_each(|(_, label)| label.store(0, Relaxed));
     }
 
     /// Notes what happened, for who asked for it.
@@ -110,20 +167,19 @@ impl Machine {
         }
     }
 
-    /// Before the process changes what others see. It ends here when its time has come.
+    /// Before the process changes what others see. It ends here when its time has come, with all of its threads.
     fn step(&self) {
-        let process = self.process();
-        if !self.running.get() || process.dead.get() {
+        if !self.running.get() || self.is_stopped() {
             return;
         }
-        match process.left.get() {
+        let left = &self.thread().left;
+        match left.get() {
             Some(0) => {
                 self.trace(|| "is killed".into());
-                process.dead.set(true);
-                LABELS[self.current.get()].store(0, Relaxed);
-                resume_unwind(Box::new(Killed));
+                self.kill(self.process());
+                self.stop();
             }
-            left => process.left.set(left.map(|n| n - 1)),
+            steps => left.set(steps.map(|n| n - 1)),
         }
     }
 }
@@ -135,12 +191,31 @@ pub fn step() {
 
 /// The time of `CLOCK_MONOTONIC` as the process sees it: it passes in sleeps only.
 pub fn now() -> u64 {
-    machine().process().now.get()
+    machine().thread().now.get()
 }
 
-/// Where a process's attachment keeps its label.
-pub fn label_cell(process: ProcessId) -> &'static AtomicU32 {
-    &LABELS[process]
+/// The process that acts.
+pub fn process() -> ProcessId {
+    machine().process()
+}
+
+/// A number of the thread that acts.
+pub fn thread() -> u32 {
+    machine().current.get() as u32
+}
+
+/// A word for a label of the process that acts.
+pub fn label() -> &'static AtomicU32 {
+    let machine = machine();
+    let mut labels = machine.labels.borrow_mut();
+    let label = &LABELS[labels.len()];
+    labels.push((machine.process(), label));
+    label
+}
+
+/// Keeps what a process has open to the end of the execution, and beyond the process's death.
+pub fn keep(value: impl Any) {
+    machine().kept.borrow_mut().push(Box::new(value));
 }
 
 /// Acts as `process` while the model is being set up, or after it has ended.
@@ -162,9 +237,19 @@ pub fn trace() -> Vec<String> {
     machine().trace.take().unwrap_or_default()
 }
 
+/// Ends an execution: nobody is attached any more, so that what is dropped now closes and leaves nothing.
+pub fn end() {
+    let machine = machine();
+    machine.current.set(0);
+    machine.labels.borrow().iter().for_each(|(_, label)| label.store(0, Relaxed));
+    machine.kept.take();
+}
+
 /// Begins an execution: nobody lives, nothing is known of any word, the memory is zero.
 pub fn begin() {
     let machine = machine();
+    end();
+    machine.labels.borrow_mut().clear();
     let (base, len) = memory();
     // SAFETY: the memory is this module's own, and nobody runs who could use it at the same time.
     unsafe { base.write_bytes(0, len as usize) };
@@ -175,31 +260,62 @@ pub fn begin() {
     machine.patient.set(false);
     for process in &machine.processes {
         process.dead.set(false);
-        process.left.set(None);
-        process.ticks.set(TICKS);
-        process.now.set(1);
-        process.outcome.set(None);
+        process.buried.set(false);
+        process.running.set(0);
+        process.threads.set(0);
     }
-    LABELS.iter().for_each(|label| label.store(0, Relaxed));
+    for (number, thread) in machine.threads.iter().enumerate() {
+        thread.of.set(number);
+        thread.stopped.set(false);
+        thread.left.set(None);
+        thread.ticks.set(TICKS);
+        thread.now.set(1);
+        thread.outcome.set(None);
+    }
     machine.words.borrow_mut().forget();
     if let Some(trace) = &mut *machine.trace.borrow_mut() {
         trace.clear();
     }
     machine.kernel.begin();
+    machine.locks.begin();
+    machine.local.begin();
+    machine.files.begin();
 }
 
 /// What a process does, and when it is killed: instead of its `k`-th change of what others see.
 pub struct Task {
     process: ProcessId,
+    thread: ThreadId,
     killed_at: Option<u32>,
+    doomed: bool,
     work: Box<dyn FnOnce() + Send>,
 }
 
 impl Task {
     /// The `work` of a process.
     pub fn new(process: ProcessId, killed_at: Option<u32>, work: impl FnOnce() + Send + 'static) -> Self {
-        Self { process, killed_at, work: Box::new(work) }
+        Self { process, thread: process, killed_at, doomed: false, work: Box::new(work) }
     }
+
+    /// The `work` of a process that is killed when it has done it.
+    pub fn doomed(process: ProcessId, work: impl FnOnce() + Send + 'static) -> Self {
+        let die = move || {
+            work();
+            machine().thread().left.set(Some(0));
+            step();
+        };
+        Self { doomed: true, ..Self::new(process, None, die) }
+    }
+
+    /// The `work` of another thread of a process, of a number that no process has.
+    pub fn of_thread(thread: usize, process: ProcessId, work: impl FnOnce() + Send + 'static) -> Self {
+        Self { thread, ..Self::new(process, None, work) }
+    }
+}
+
+/// Orders who locks a byte of the segment's file, or gives it up, among each other, where processes come and go.
+pub fn let_locks_order() {
+    machine().locks.let_order();
 }
 
 /// Lets time pass for those who sleep once any process has ended, and not only after a death.
@@ -223,24 +339,29 @@ pub fn is_killed(process: ProcessId) -> bool {
 /// Kills a process before the others start.
 pub fn kill(process: ProcessId) {
     let machine = machine();
-    machine.processes[process].dead.set(true);
-    LABELS[process].store(0, Relaxed);
-    machine.kernel.release(process);
+    machine.kill(process);
+    machine.processes[process].buried.set(true);
+    machine.locks.end(process);
 }
 
 /// Runs processes side by side to their ends; which of them were killed.
 pub fn run(tasks: Vec<Task>) -> Vec<ProcessId> {
     let machine = machine();
     machine.words.borrow_mut().register();
-    machine.kernel.open();
-    machine.mortal.set(tasks.iter().any(|task| task.killed_at.is_some()));
+    machine.locks.open();
+    machine.files.open();
+    machine.mortal.set(tasks.iter().any(|task| task.doomed || task.killed_at.is_some()));
     let dead_before: Vec<bool> = machine.processes.iter().map(|process| process.dead.get()).collect();
     for task in &tasks {
-        machine.processes[task.process].left.set(task.killed_at.map(|k| k - 1));
+        let (process, thread) = (&machine.processes[task.process], &machine.threads[task.thread]);
+        process.running.set(process.running.get() + 1);
+        process.threads.set(process.running.get());
+        thread.of.set(task.process);
+        thread.left.set(task.killed_at.map(|k| k - 1));
     }
     machine.running.set(true);
     let spawn = |task: Task| {
-        let body = move || life(task.process, task.work);
+        let body = move || life(task.thread, task.work);
         loom::thread::Builder::new().stack_size(STACK).spawn(body).expect("loom has a thread left")
     };
     let threads: Vec<_> = tasks.into_iter().map(spawn).collect();
@@ -251,15 +372,27 @@ pub fn run(tasks: Vec<Task>) -> Vec<ProcessId> {
     (1..MOST).filter(|p| machine.processes[*p].dead.get() && !dead_before[*p]).collect()
 }
 
-fn life(process: ProcessId, work: Box<dyn FnOnce() + Send>) {
+fn life(thread: ThreadId, work: Box<dyn FnOnce() + Send>) {
     let machine = machine();
-    machine.current.set(process);
+    machine.current.set(thread);
+    let process = &machine.processes[machine.process()];
+    if process.dead.get() {
+        return; // before this thread began
+    }
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(()) => {}
-        Err(payload) if payload.is::<Killed>() => machine.kernel.bury(machine, process),
+        Err(payload) if payload.is::<Killed>() => {
+            if !process.buried.replace(true) {
+                machine.kernel.bury(machine, machine.process());
+            }
+            return;
+        }
         Err(payload) => resume_unwind(payload),
     }
-    machine.kernel.end(machine, process);
+    process.running.set(process.running.get() - 1);
+    if process.running.get() == 0 {
+        machine.kernel.end(machine, machine.process());
+    }
 }
 
 /// Whether words were found in this execution that processes share and that loom was not told of: it counts for

@@ -80,13 +80,13 @@ impl Words {
         }
     }
 
-    fn touch(&mut self, (address, width): Place, process: usize, change: bool) {
+    fn touch(&mut self, (address, width): Place, thread: usize, change: bool) {
         let index = (address - super::memory().0 as usize) / 8;
         let touched = &mut self.touched[index];
         if touched.by == 0 {
             self.dirty.push(index);
         }
-        touched.by |= 1 << process;
+        touched.by |= 1 << thread;
         touched.changed |= change;
         touched.places[width.ilog2() as usize] |= 1 << (address % 8);
         if touched.by.count_ones() < 2 || !touched.changed {
@@ -269,14 +269,14 @@ fn ordered(order: Ordering, weaker: Ordering) -> Ordering {
 #[track_caller]
 pub fn load<W: Word>(word: &W, order: Ordering) -> W::Int {
     let machine = machine();
-    if !machine.is_wrong() || machine.process().dead.get() {
+    if !machine.is_wrong() || machine.is_stopped() {
         return word.get();
     }
     let caller = Location::caller();
     let wrong = mutation::at(caller);
     match wrong {
         Some(Action::Answer(value)) => return W::from(value),
-        Some(Action::Again) => return W::from(machine.process().last.get()),
+        Some(Action::Again) => return W::from(machine.thread().last.get()),
         _ if !machine.running.get() => return word.get(),
         _ => {}
     }
@@ -287,7 +287,7 @@ pub fn load<W: Word>(word: &W, order: Ordering) -> W::Int {
         }
         None => word.get(),
     };
-    machine.process().last.set(value.into());
+    machine.thread().last.set(value.into());
     traced(machine, caller, word, "load", value);
     value
 }
@@ -299,7 +299,7 @@ pub fn store<W: Word>(word: &W, value: W::Int, order: Ordering) {
     if !machine.is_wrong() {
         return word.set(value);
     }
-    if machine.process().dead.get() {
+    if machine.is_stopped() {
         return;
     }
     if value != word.get() {
@@ -352,7 +352,7 @@ fn store_parts(machine: &Machine, place: Place, value: u64, order: Ordering) {
 #[track_caller]
 pub fn change<W: Word>(word: &W, change: Change<W::Int>, order: Ordering) -> Result<W::Int, W::Int> {
     let machine = machine();
-    if machine.running.get() && machine.process().dead.get() {
+    if machine.running.get() && machine.is_stopped() {
         return Ok(word.get());
     }
     // A compare-and-swap that fails changes nothing: it is a load.
@@ -392,7 +392,7 @@ pub fn change<W: Word>(word: &W, change: Change<W::Int>, order: Ordering) -> Res
 #[track_caller]
 pub fn fence(order: Ordering) {
     let machine = machine();
-    if !machine.running.get() || machine.process().dead.get() || mutation::at(Location::caller()).is_some() {
+    if !machine.running.get() || machine.is_stopped() || mutation::at(Location::caller()).is_some() {
         return;
     }
     let fences = machine.words.borrow().fences.clone();
@@ -408,7 +408,7 @@ pub fn fence(order: Ordering) {
 pub fn payload(address: *mut u8, written: bool) {
     let machine = machine();
     let has_learnt = machine.words.borrow().learnt;
-    if !machine.running.get() || machine.process().dead.get() {
+    if !machine.running.get() || machine.is_stopped() {
         return;
     }
     let known = machine.words.borrow().payloads.get(&(address as usize)).cloned();
