@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use sharecell::model;
-use sharecell::model::Action::{self, Again, Answer, Blind, Relaxed, Skip};
+use sharecell::model::Action::{self, Answer, Blind, Relaxed, Skip};
 
 /// Printed where a mutation's place is not found: the run fails then.
 pub const BROKEN: &str = "no such place for a mutation";
@@ -68,11 +68,9 @@ const MUTATIONS: &[Mutation] = &[
     mutation("a sweep forgets locks that one of two threads has", "a process dies whose two threads take a lock", ("src/latch.rs", "let seen = self.0.load(Relaxed);", 1), Answer(0)),
     mutation("the claim of one of two threads does not compare", "a process dies whose two threads put", ("src/queue/ring/put.rs", "|| cell.state.cas(free.0, State::new(ticket, me, WRITING).0).is_err()", 0), Blind),
     mutation("who leaves does not go through what was open", "a process leaves as another one sweeps", ("src/segment/recover.rs", "slot.state.cas(seat.to(SEAT_LIVE).pack(), seat.to(SEAT_LEFT).pack())", 0), Skip),
-    mutation("who leaves keeps the seat", "a process leaves as another one comes", ("src/segment/recover.rs", "slot(label).state.cas(seat.to(SEAT_DONE).pack(), seat.to(SEAT_FREE).pack())", 0), Skip),
     mutation("who attaches does not look at GONE", "the last one leaves as another one comes", ("src/segment/seat.rs", "if gone.load(Relaxed) == 0 {", 0), Answer(0)),
     mutation("who unlinks does not fence", "the last one leaves as another one comes", ("src/segment/cleanup.rs", "fence(SeqCst); // pairs with the fence of who attaches", 0), Skip),
     mutation("who unlinks does not say so", "the last one leaves as another one comes", ("src/segment/cleanup.rs", "mark_gone(file, 1);", 0), Skip),
-    mutation("a sweep does not look again at its seat", "two newcomers, one after the other, take the seat of one who is swept", ("src/segment/recover.rs", "let now = self.seat(label);", 0), Again),
     mutation("memory is added relaxed", "two need memory", ("src/segment/arena.rs", "extent.offset.store(end, Release)", 0), Relaxed),
 ];
 
