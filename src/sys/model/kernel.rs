@@ -52,9 +52,8 @@ impl Kernel {
         Rc::clone(self.buckets.borrow_mut().entry(address).or_insert_with(|| rc(loom::sync::Mutex::new(()))))
     }
 
-    /// Ends a dead process: the threads of it that sleep, its leases, and what others wait for. Time passes for those who
-    /// sleep.
-    pub(super) fn bury(&self, machine: &Machine, process: ProcessId) {
+    /// Wakes the threads of a dead process, so that they end.
+    pub(super) fn stop(&self, machine: &Machine, process: ProcessId) {
         let own = |id: ThreadId| machine.threads[id].of.get() == process;
         for sleeper in self.sleepers.borrow_mut().extract_if(.., |sleeper| own(sleeper.id)) {
             sleeper.thread.unpark();
@@ -63,6 +62,10 @@ impl Kernel {
             parent.thread.unpark();
         }
         machine.local.stop(process);
+    }
+
+    /// Ends a dead process: its leases, and what others wait for. Time passes for those who sleep.
+    pub(super) fn bury(&self, machine: &Machine, process: ProcessId) {
         machine.locks.bury(machine, process);
         self.pass_time(machine);
         self.end(machine, process);

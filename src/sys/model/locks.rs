@@ -57,6 +57,11 @@ impl Locks {
         self.held.borrow_mut().retain(|lock| lock.process != process);
     }
 
+    /// Orders the end of one thread of a process before the end of the process.
+    pub(super) fn stop(&self, machine: &Machine) {
+        machine.switching(|| self.changes().fetch_add(0, AcqRel));
+    }
+
     /// Ends all locks of a process that was killed.
     pub(super) fn bury(&self, machine: &Machine, process: ProcessId) {
         machine.switching(|| self.changes().fetch_add(1, Release));

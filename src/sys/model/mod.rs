@@ -47,8 +47,6 @@ struct Killed;
 #[derive(Default)]
 struct Process {
     dead: Cell<bool>,
-    /// Whether the kernel has ended what it had.
-    buried: Cell<bool>,
     /// How many of its threads go on.
     running: Cell<u32>,
     threads: Cell<u32>,
@@ -260,7 +258,6 @@ pub fn begin() {
     machine.patient.set(false);
     for process in &machine.processes {
         process.dead.set(false);
-        process.buried.set(false);
         process.running.set(0);
         process.threads.set(0);
     }
@@ -340,7 +337,6 @@ pub fn is_killed(process: ProcessId) -> bool {
 pub fn kill(process: ProcessId) {
     let machine = machine();
     machine.kill(process);
-    machine.processes[process].buried.set(true);
     machine.locks.end(process);
 }
 
@@ -369,6 +365,8 @@ pub fn run(tasks: Vec<Task>) -> Vec<ProcessId> {
         machine.switching(|| thread.join()).expect("a process ends, or is killed");
     }
     machine.running.set(false);
+    // Those who live act again when the model is looked at.
+    machine.threads.iter().for_each(|thread| thread.stopped.set(false));
     (1..MOST).filter(|p| machine.processes[*p].dead.get() && !dead_before[*p]).collect()
 }
 
@@ -376,21 +374,27 @@ fn life(thread: ThreadId, work: Box<dyn FnOnce() + Send>) {
     let machine = machine();
     machine.current.set(thread);
     let process = &machine.processes[machine.process()];
-    if process.dead.get() {
-        return; // before this thread began
-    }
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(()) => {}
-        Err(payload) if payload.is::<Killed>() => {
-            if !process.buried.replace(true) {
-                machine.kernel.bury(machine, machine.process());
-            }
-            return;
+    if !process.dead.get() {
+        match catch_unwind(AssertUnwindSafe(work)) {
+            Err(payload) if !payload.is::<Killed>() => resume_unwind(payload),
+            _ => {}
         }
-        Err(payload) => resume_unwind(payload),
     }
+    machine.thread().stopped.set(true);
+    if process.dead.get() {
+        machine.kernel.stop(machine, machine.process());
+    }
+    if process.threads.get() > 1 {
+        machine.locks.stop(machine);
+    }
+    // A process ends with its last thread, after all that any of them did.
     process.running.set(process.running.get() - 1);
-    if process.running.get() == 0 {
+    if process.running.get() > 0 {
+        return;
+    }
+    if process.dead.get() {
+        machine.kernel.bury(machine, machine.process());
+    } else {
         machine.kernel.end(machine, machine.process());
     }
 }
