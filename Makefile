@@ -62,7 +62,7 @@ help:
 	@echo '  profile ONLY=name PEER=name    of that one alone; target/bench/profile.txt'
 	@echo '  bench-doc            writes docs/performance.md, its pictures and a part of docs/reliability.md from all these results'
 	@echo '  bench-python         times python/sharecell beside multiprocessing and faster-fifo (JSON=file, QUICK=1)'
-	@echo 'make build             the library with its C ABI, the command and the Rust examples'
+	@echo 'make build             the library with its C ABI and the Rust examples'
 	@echo 'make header            writes include/sharecell.h again from src/capi'
 	@echo 'make golden            writes the golden segment of this layout version (tests/golden) anew'
 	@echo 'make wheel             python/dist/sharecell-*.whl'
@@ -73,7 +73,7 @@ tools:
 
 # Examples are built along, always: cargo keeps one libsharecell.so, and builds it anew when what is asked for differs.
 build: tools
-	$(CARGO) build --release $(FEATURES) --lib --bins --examples
+	$(CARGO) build --release $(FEATURES) --lib --examples
 	@.ci/soname.sh
 	@'$(PYTHON)' python/build_companion.py '$(TARGET)/release'
 

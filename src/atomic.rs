@@ -177,7 +177,7 @@ pub fn prefetch<T>(word: &T) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     // SAFETY: prefetching has no effect but on the cache.
     unsafe {
-        std::arch::asm!("prefetchw [{}]", in(reg) std::ptr::from_ref(word), options(nomem, nostack, preserves_flags));
+        std::arch::asm!("prefetchw [{}]", in(reg) std::ptr::from_ref(word), options(readonly, nostack, preserves_flags));
     }
     #[cfg(any(not(target_arch = "x86_64"), miri))]
     let _ = word;

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::panic::Location;
 use std::rc::Rc;
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -133,7 +134,8 @@ pub fn wait(word: &AtomicU32, expected: u32, at: u64) -> Sleep {
     machine.step();
     let address = word.as_ptr() as usize;
     let bucket = machine.kernel.bucket(address);
-    let guard = machine.switching(|| bucket.lock().expect("no panic inside"));
+    // A thread that is stopped for good unwinds with it in hand, as the kernel would not.
+    let guard = machine.switching(|| bucket.lock().unwrap_or_else(PoisonError::into_inner));
     if words::load(word, Relaxed) != expected {
         machine.switching(|| drop(guard));
         return Sleep::Woken;
@@ -169,7 +171,7 @@ pub fn wake(word: &AtomicU32, n: u32) -> u32 {
     }
     let address = word.as_ptr() as usize;
     let bucket = machine.kernel.bucket(address);
-    let guard = machine.switching(|| bucket.lock().expect("no panic inside"));
+    let guard = machine.switching(|| bucket.lock().unwrap_or_else(PoisonError::into_inner));
     let mut left = n;
     let chosen = |sleeper: &mut Sleeper| {
         let chosen = sleeper.address == address && left > 0;
