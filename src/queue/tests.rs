@@ -103,6 +103,29 @@ fn a_held_item_survives_the_wrap() {
 }
 
 #[test]
+fn an_item_given_back_takes_one_cell_and_not_the_queue() {
+    let s = segment("late");
+    for (capacity, len) in [(3, 4), (4, 4), (4, 400)] {
+        let q = queue_from(&s, &format!("q{capacity}-{len}"), capacity, (1 << 47) - 9);
+        q.put(&vec![7; len]).unwrap();
+        let late = q.recv(Deadline::Now).unwrap();
+        let number = late.number();
+        for n in 0..capacity as u8 - 1 {
+            q.try_put(&[n]).unwrap();
+            assert_eq!(q.try_get().unwrap(), [n]);
+        }
+        late.put_back();
+        // The lap is over: those who put come round to it.
+        q.try_put(b"new").unwrap();
+        assert!(!q.is_full() && q.qsize() == 2);
+        let mut got = [q.recv(Deadline::Now).unwrap(), q.recv(Deadline::Now).unwrap()];
+        got.sort_by_key(|item| std::cmp::Reverse(item.deliveries()));
+        assert_eq!((&got[0][..], got[0].number(), got[0].deliveries()), (&vec![7; len][..], number, 2));
+        assert_eq!((&got[1][..], got[1].deliveries()), (&b"new"[..], 1));
+    }
+}
+
+#[test]
 fn an_item_given_back_is_found_below_head() {
     let s = segment("reopened");
     let q = queue_from(&s, "q", 8, 0);

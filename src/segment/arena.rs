@@ -78,6 +78,12 @@ impl Block<'_> {
         self.word.load(Acquire) == owner.pack()
     }
 
+    /// Whether the block is of the cell at this offset, at whatever ticket.
+    pub fn is_of_cell(&self, cell: u64) -> bool {
+        let any = Owner::Cell { cell, ticket: 0 }.pack();
+        self.word.load(Acquire) & !(((1 << TICKET_BITS) - 1) << 3) == any
+    }
+
     /// Passes the block on. Only its owner may, or whoever acts for a dead one and holds its cell.
     pub fn give(&self, owner: Owner) {
         self.word.store(owner.pack(), Release);

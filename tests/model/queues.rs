@@ -26,6 +26,8 @@ pub const MODELS: &[Model] = &[
     model("a put that waits for room meets the end", 2, (2, 3), |scene| put_meets_end(scene, 1)),
     model("a place is given up", 2, (2, 3), given_up),
     model("putters come round to a held item", 3, (1, 2), held),
+    model("putters come round to an item that was given back", 2, (2, 3), given_back),
+    deadly("a holder of an item is killed as others come round to it", 2, (1, 2), killed_holder),
     deadly("a putter is killed", 3, (0, 1), |scene| killed_putter(scene, 2, 8)),
     deadly("a putter is killed, queue of one, spilled", 3, (0, 1), |scene| killed_putter(scene, 1, SPILLED)),
     deadly("a getter is killed", 3, (1, 3), |scene| killed_getter(scene, 8, false)),
@@ -191,6 +193,40 @@ fn held(scene: &Scene) {
     scene.run();
     drain(&rest).iter().for_each(|item| note(&all, item));
     assert_eq!(all.load(SeqCst), 0b1110);
+}
+
+/// One receives in place and gives back what it got, the other puts, gets and puts: nobody waits for ever.
+fn given_back(scene: &Scene) {
+    let [a, b] = queues(scene, 2);
+    a.put(&item(1, 8)).unwrap();
+    let got = Arc::new(AtomicU32::new(0));
+    let (rest, all) = (Arc::clone(&b), Arc::clone(&got));
+    scene.task(1, move || a.recv(Deadline::Never).unwrap().put_back());
+    scene.task(2, move || put_get_put(&b, &got));
+    scene.run();
+    drain(&rest).iter().for_each(|item| note(&all, item));
+    assert_eq!(all.load(SeqCst), 0b1110);
+}
+
+/// Puts 2, gets an item, puts 3.
+fn put_get_put(queue: &Queue, got: &AtomicU32) {
+    queue.put(&item(2, 8)).unwrap();
+    note(got, &queue.get().unwrap());
+    queue.put(&item(3, 8)).unwrap();
+}
+
+fn killed_holder(scene: &Scene) {
+    let [a, b] = queues(scene, 2);
+    a.put(&item(1, 8)).unwrap();
+    let got = Arc::new(AtomicU32::new(0));
+    let (rest, all) = (Arc::clone(&b), Arc::clone(&got));
+    scene.victim(1, move || drop(a.recv(Deadline::Never).unwrap()));
+    scene.task(2, move || put_get_put(&b, &got));
+    scene.run();
+    drain(&rest).iter().for_each(|item| note(&all, item));
+    // Before it was killed, or ended, the victim may have been done with the item that it got.
+    let all = all.load(SeqCst);
+    assert!(all == 0b1110 || (all | 0b10 == 0b1110 || all | 0b100 == 0b1110), "lost: {all:b}");
 }
 
 /// The victim puts 1, a survivor 2: that one arrives, and the other too if its put returned.

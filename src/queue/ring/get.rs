@@ -453,7 +453,7 @@ impl Ring<'_> {
             if let Ok(block) = self.part.seg.block(claim.block) {
                 block.give(self.owner(ticket));
             }
-            if self.cas(ticket, seen, State::new(ticket, 0, FULL)) {
+            if self.cas(ticket, seen, State::full(ticket, 1, FULL)) {
                 return self.reopen();
             }
         }

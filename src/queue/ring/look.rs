@@ -58,7 +58,7 @@ impl Ring<'_> {
                 0 if seen.state() == FREE => return !self.has_room(t),
                 ahead if ahead >= n => t = t.wrapping_add((ahead - n) as u64 + 1),
                 ahead if ahead >= 0 => t = t.wrapping_add(1),
-                _ => return seen.state() != HELD || !self.free_follows(t),
+                _ => return !self.steps_aside(t, seen) || !self.free_follows(t),
             }
         }
     }

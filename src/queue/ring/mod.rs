@@ -8,6 +8,7 @@
 //!                                                │ sweep
 //!                                                └── HELD(t, c) ──CAS──▶ FREE(t + n)
 //!                                                      └─ a putter that comes round, CAS ─▶ HELD(t + n, c)
+//!   FULL(t), given back ── a putter that comes round, CAS ──▶ FULL(t + n)
 //! ```
 //!
 //! The state word of a cell says which ticket it is at, who owns it, and in which state it is; claiming is
@@ -24,7 +25,8 @@
 //!   `reopened`, and a getter that sees a new value walks all cells for the oldest FULL one, until a walk
 //!   finds none.
 //! - **A HELD cell** stays with a worker as long as its work lasts. Putters pass over it, so it costs one
-//!   cell and not the queue.
+//!   cell and not the queue. They pass over an item that was given back, too, for its order is lost already: else
+//!   those who put before they get would wait, all of them, behind an item that none of them gets.
 //! - **Batches** of short items of one length claim eight cells as one; see [`run`].
 //! - **Large payloads** spill into an arena block. The label on the block is the truth, the reference in the
 //!   cell only says where to look: a block belongs to a cell if its label names cell and ticket, or the

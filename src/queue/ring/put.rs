@@ -32,12 +32,12 @@ impl Ring<'_> {
                 // A cell that is laps ahead tells that all tickets up to a lap below it were claimed.
                 ahead if ahead >= n => t = t.wrapping_add((ahead - n) as u64 + 1),
                 ahead if ahead >= 0 => t = run::past(t, seen),
-                ahead if ahead == -n && seen.state() == HELD && !seen.is_run() => {
+                ahead if ahead == -n && self.steps_aside(t, seen) => {
                     if !self.free_follows(t) {
                         return Ok(None);
                     }
                     // Whether this or another putter moves it on, the next look tells.
-                    self.cas(t, seen, State::new(t, seen.label(), HELD));
+                    self.cas(t, seen, seen.moved_to(t));
                 }
                 ahead if ahead == -n && matches!(seen.state(), WRITING | FULL | READING) => return Ok(None),
                 _ => return Err(self.corrupted()),
@@ -53,16 +53,24 @@ impl Ring<'_> {
         let before = t.wrapping_sub(self.shape.capacity);
         let seen = self.state(before);
         let ahead = seen.ahead_of(before);
-        ahead > 0 || ahead == 0 && seen.state() == HELD
+        ahead > 0 || ahead == 0 && (seen.state() == HELD || seen.is_given_back())
     }
 
-    /// Whether a putter that passes over the HELD cell at `t` finds a free one within a lap.
+    /// Whether a putter that comes round to a cell moves it on to the next lap and passes over it: its item is held, or
+    /// was given back and comes late anyway. (Where it is part of a message, its order counts.)
+    pub(super) fn steps_aside(&self, ticket: u64, seen: State) -> bool {
+        let is_late = || seen.is_given_back() && self.cell(ticket).flags.load(Relaxed) & !SPILLED == 0;
+        seen.state() == HELD && !seen.is_run() || is_late()
+    }
+
+    /// Whether a putter that passes over the cell at `t` finds a free one within a lap.
     pub(super) fn free_follows(&self, t: u64) -> bool {
         for t in (1..self.shape.cells).map(|i| t.wrapping_add(i)) {
             let seen = self.state(t);
             match (seen.ahead_of(t), seen.state()) {
                 (0, FREE) => return self.has_room(t),
-                (0.., _) | (_, HELD) => {}
+                (0.., _) => {}
+                _ if self.steps_aside(t, seen) => {}
                 _ => return false,
             }
         }

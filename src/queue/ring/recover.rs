@@ -4,7 +4,7 @@ use super::state::{FREE, FULL, HELD, PACKED, READING, RUN, State, WRITING};
 use super::{Ring, SPILLED, Side};
 use crate::atomic::{Acquire, Relaxed, SeqCst, fence};
 use crate::queue::join::Join;
-use crate::segment::arena::{Block, Owner};
+use crate::segment::arena::Owner;
 use crate::wait::Label;
 
 impl Ring<'_> {
@@ -72,7 +72,7 @@ impl Ring<'_> {
                     {
                         block.move_on(Owner::Participant(dead), self.owner(ticket));
                     }
-                    State::new(ticket, 0, FULL)
+                    State::full(ticket, 1, FULL)
                 }
                 _ => return,
             };
@@ -95,19 +95,12 @@ impl Ring<'_> {
                 continue;
             }
             if let Ok(block) = self.part.seg.block(self.reference(index).load(Relaxed)) {
-                // A getter's death may have left the label of an earlier ticket; the cell is what counts.
-                self.free_if_ours(&block, index);
+                // Its label may name an earlier ticket: the cell is what counts.
+                if block.is_of_cell(self.part.offset + self.cell_at(index)) {
+                    block.give(Owner::Free);
+                    self.part.seg.freed(&block);
+                }
             }
-        }
-    }
-
-    fn free_if_ours(&self, block: &Block<'_>, index: u64) {
-        let near = self.head().tail.load(Acquire);
-        let ticket = self.word(index).ticket(near);
-        let numbered = self.cell(index).number.load(Relaxed);
-        if block.is(self.owner(ticket)) || block.is(self.owner(numbered)) {
-            block.give(Owner::Free);
-            self.part.seg.freed(block);
         }
     }
 }

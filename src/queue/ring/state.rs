@@ -31,7 +31,7 @@ pub enum Side {
 }
 
 /// The state word of a cell: state, owner, and the low 47 bits of the ticket. Where nobody owns it, there stands in the
-/// owner's place how often what is in it was delivered, if that is a run or was one.
+/// owner's place how often what is in it was delivered, if that is a run or was one, and 1 for an item that was given back.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct State(pub(super) u64);
 
@@ -67,6 +67,11 @@ impl State {
     pub(super) fn label(self) -> Label {
         if matches!(self.state(), FREE | FULL) { 0 } else { self.field() as Label }
     }
+    /// Whether it is FULL of an item that was taken before, and given back.
+    #[inline]
+    pub(super) fn is_given_back(self) -> bool {
+        self.is_single() && self.deliveries() > 0
+    }
     /// How often a run or what is left of it was delivered.
     #[inline]
     pub(super) fn deliveries(self) -> u16 {
@@ -75,6 +80,10 @@ impl State {
     #[inline]
     fn field(self) -> u64 {
         self.0 >> STATE_BITS & LABELS
+    }
+    /// The same at another ticket.
+    pub(super) fn moved_to(self, ticket: u64) -> Self {
+        Self(ticket << TICKET_SHIFT | self.0 & ((1 << TICKET_SHIFT) - 1))
     }
     /// What a run's word says of its `i`-th cell.
     #[inline]
