@@ -35,6 +35,7 @@ use crate::sync::{Event, Lock, Semaphore};
 use crate::sys::clock::Deadline;
 use crate::sys::futex::{self, Sleep};
 use crate::sys::poll::{self, Wanted};
+use crate::sys::thread;
 use crate::wait::{Peers, WaitWord};
 
 /// How often a waiter looks after the participants of its segments.
@@ -238,19 +239,18 @@ fn sleep(
     } else {
         let bell = poll::Bell::new()?;
         let silence = LocalU32::new(0);
-        std::thread::scope(|scope| {
-            if !words.is_empty() {
-                scope.spawn(|| {
-                    let all: Vec<_> = words.iter().chain(&[(&silence, 0)]).map(address).collect();
-                    futex::wait_any(&all, at);
-                    bell.ring();
-                });
-            }
+        let watch_words = || {
+            let all: Vec<_> = words.iter().chain(&[(&silence, 0)]).map(address).collect();
+            futex::wait_any(&all, at);
+            bell.ring();
+        };
+        let poll = || {
             let slept = poll::sleep(descriptors, &bell, at);
             silence.store(1, Ordering::SeqCst);
             futex::wake(&silence, 1);
             slept
-        })?
+        };
+        if words.is_empty() { poll()? } else { thread::beside(watch_words, poll)?? }
     };
     if slept == Sleep::Interrupted { Err(ErrorKind::Interrupted.into()) } else { Ok(slept) }
 }

@@ -16,11 +16,11 @@ use std::sync::{Arc, Weak};
 use std::task::Waker;
 
 use super::{Interest, MOST_WORDS, TICK};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::segment::attach::Attached;
 use crate::sys::clock::now;
 use crate::sys::fork::{ForkLock, on_fork};
-use crate::sys::{futex, process};
+use crate::sys::{futex, process, thread};
 use crate::wait::Peers;
 
 /// How often is looked at what does not fit into one sleep.
@@ -90,10 +90,7 @@ impl Watcher {
         let mut reactor = REACTOR.lock();
         if reactor.process != process::pid() {
             of_parent = std::mem::take(&mut reactor.entries);
-            let thread = std::thread::Builder::new().name("sharecell".into());
-            thread.spawn(run).map_err(|e| {
-                Error::new(ErrorKind::OutOfResources, format!("starting a thread to wait in: {e}"))
-            })?;
+            thread::spawn(run)?;
             reactor.process = process::pid();
         }
         reactor.entries.push(entry);

@@ -17,6 +17,7 @@ pub mod shm;
 pub mod socket;
 #[cfg(feature = "steps")]
 pub mod steps;
+pub mod thread;
 
 use crate::error::{Error, ErrorKind};
 

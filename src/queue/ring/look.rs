@@ -1,7 +1,7 @@
 //! Looking without taking.
 
 use super::get::Found;
-use super::state::{FREE, FULL, HELD};
+use super::state::{FREE, FULL};
 use super::{Accept, Ring};
 use crate::atomic::{Acquire, Relaxed};
 use crate::error::Result;
