@@ -1209,8 +1209,8 @@ shc_status shc_queue_get(const shc_queue *queue, void *buffer, size_t size, int6
 /**
  * Gets up to `max` items that are there, waiting for the first, one behind the other into a buffer; their
  * lengths go to `lens`, which has room for `max`, and their number to `count`. It ends before an item for
- * which the buffer has no room; less than `max` does not mean that nothing is left. Up to 64 are given back together when all are copied: if this process dies before, they
- * are delivered again.
+ * which the buffer has no room; less than `max` does not mean that nothing is left. Up to 64 are given back
+ * together when all are copied: if this process dies before, they are delivered again.
  */
 shc_status shc_queue_get_many(const shc_queue *queue,
                               void *buffer,

@@ -200,8 +200,8 @@ pub unsafe extern "C" fn shc_queue_get(
 
 /// Gets up to `max` items that are there, waiting for the first, one behind the other into a buffer; their
 /// lengths go to `lens`, which has room for `max`, and their number to `count`. It ends before an item for
-/// which the buffer has no room; less than `max` does not mean that nothing is left. Up to 64 are given back together when all are copied: if this process dies before, they
-/// are delivered again.
+/// which the buffer has no room; less than `max` does not mean that nothing is left. Up to 64 are given back
+/// together when all are copied: if this process dies before, they are delivered again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shc_queue_get_many(
     queue: *const shc_queue,

@@ -126,6 +126,21 @@ fn an_item_given_back_takes_one_cell_and_not_the_queue() {
 }
 
 #[test]
+fn a_run_does_not_wait_for_an_item_given_back() {
+    let s = segment("late-runs");
+    let q = numbers_from(&s, "q", 16, 0);
+    let numbers: Vec<u64> = (0..16).collect();
+    q.put_many(&numbers).unwrap();
+    let late = q.as_bytes().recv(Deadline::Now).unwrap();
+    assert_eq!(q.get_many(15).unwrap(), numbers[1..]);
+    late.put_back();
+    assert_eq!(q.put_many_until(&numbers[..8], Duration::from_secs(60).into()).unwrap(), 8);
+    let mut got = q.get_many(16).unwrap();
+    got.sort();
+    assert_eq!(got, [0, 0, 1, 2, 3, 4, 5, 6, 7]);
+}
+
+#[test]
 fn an_item_given_back_is_found_below_head() {
     let s = segment("reopened");
     let q = queue_from(&s, "q", 8, 0);

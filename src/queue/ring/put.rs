@@ -1,6 +1,6 @@
 //! Putting: claim a cell, write, commit.
 
-use super::state::{FREE, FULL, HELD, READING, State, WRITING};
+use super::state::{FREE, FULL, HELD, State, WRITING};
 use super::{Claim, Ring, SPILLED, copy_short, run};
 use crate::atomic::{Acquire, Relaxed, Release, SeqCst, prefetch};
 use crate::error::{ErrorKind, Result, fail};
@@ -39,7 +39,7 @@ impl Ring<'_> {
                     // Whether this or another putter moves it on, the next look tells.
                     self.cas(t, seen, seen.moved_to(t));
                 }
-                ahead if ahead == -n && matches!(seen.state(), WRITING | FULL | READING) => return Ok(None),
+                _ if self.is_behind(t, seen) => return Ok(None),
                 _ => return Err(self.corrupted()),
             }
         }

@@ -195,10 +195,11 @@ impl Ring<'_> {
             && (1..GROUP).map(|i| ticket.wrapping_add(i)).all(|t| self.word(t) == State::new(t, 0, FREE))
     }
 
-    /// Whether a cell is still in use for the lap before, and will be free.
-    fn is_behind(&self, ticket: u64, seen: State) -> bool {
+    /// Whether a cell is still in use for the lap before, and putters have to wait for it.
+    pub(super) fn is_behind(&self, ticket: u64, seen: State) -> bool {
         seen.ahead_of(ticket) == -(self.shape.cells as i64)
             && matches!(seen.state(), WRITING | FULL | READING)
+            && !self.steps_aside(ticket, seen)
     }
 
     /// Waits until there may be room for a run.
